@@ -1,0 +1,27 @@
+"""Build script of unixipc._native: the headers of src/shim are its cdef, the C files beside them its sources."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+SHIM = Path("src/shim")
+
+
+def declarations(header: str) -> str:
+    """Read a header less its directives, of which cffi knows only `#define NAME ...`."""
+    lines = (SHIM / header).read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#") or line.endswith(" ..."))
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations("constants.h"))
+ffibuilder.cdef(declarations("shim.h"))
+ffibuilder.set_source(
+    "unixipc._native",
+    '#include "system.h"\n#include "shim.h"',
+    sources=[str(path) for path in sorted(SHIM.glob("*.c"))],
+    depends=[str(path) for path in sorted(SHIM.glob("*.h"))],
+    include_dirs=[str(SHIM)],
+    define_macros=[("_GNU_SOURCE", "1"), ("Py_LIMITED_API", "0x030b0000")],
+    py_limited_api=True,
+)

@@ -1,0 +1,538 @@
+/* The only file that knows CPython's API: the dispatcher of Python signal handlers, and memory that exports buffers.
+ * It is the module unixipc._cpython, inside the shared object of unixipc._native. Limited API of 3.11. */
+#include <Python.h>
+
+#include "internal.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct module_state {
+    PyObject *handlers; /* signum -> callable */
+    PyObject *siginfo;  /* the type that wraps the 128 bytes */
+    PyObject *signal;   /* signal.signal */
+    PyObject *memory;   /* the type Memory */
+};
+
+static struct module_state *state_of(PyObject *module) { return PyModule_GetState(module); }
+
+/* -- the dispatcher -- */
+
+static PyObject *siginfo_object(PyObject *module, const struct uipc_record *record) {
+    PyObject *const raw = PyBytes_FromStringAndSize((const char *)&record->info, sizeof record->info);
+    if (raw == NULL) {
+        return NULL;
+    }
+    PyObject *const info = PyObject_CallFunctionObjArgs(state_of(module)->siginfo, raw, NULL);
+    Py_DECREF(raw);
+    return info;
+}
+
+/* Call the handler of `number`, with `info` where it asked for one. Without a handler there is nothing to do. */
+static int call_handler(PyObject *module, PyObject *number, PyObject *info) {
+    PyObject *const handler = PyDict_GetItemWithError(state_of(module)->handlers, number);
+    if (handler == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_INCREF(handler);
+    PyObject *const result = PyObject_CallFunctionObjArgs(handler, number, info, NULL);
+    Py_DECREF(handler);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* Run one taken record. Signals that its handler's mask let through run first, as the kernel would stack them; when
+ * one of them raises, this one has not begun, and goes back. */
+static int run(PyObject *module, const struct uipc_record *record) {
+    PyObject *info = NULL;
+    PyObject *const number = PyLong_FromLong(record->signum);
+    const bool ready = number != NULL && PyErr_CheckSignals() == 0 &&
+                       (!(record->flags & SA_SIGINFO) || (info = siginfo_object(module, record)) != NULL);
+    int failed = -1;
+    if (ready) {
+        failed = call_handler(module, number, info);
+        uipc_done();
+    } else {
+        uipc_untake(record);
+    }
+    Py_XDECREF(info);
+    Py_XDECREF(number);
+    return failed;
+}
+
+/* 1 when at least one handler ran, 0 when none waited, -1 with an exception: CPython then calls again for the rest. */
+static int drain(PyObject *module) {
+    struct uipc_record record;
+    int ran = 0;
+    while (uipc_take(&record)) {
+        ran = 1;
+        if (run(module, &record) < 0) {
+            uipc_wake();
+            return -1;
+        }
+    }
+    return ran;
+}
+
+static int deliver_without_record(PyObject *module, PyObject *number) {
+    int flags;
+    const long signum = PyLong_AsLong(number);
+    if (signum == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (signum < 1 || signum > 64 || !uipc_repair((int)signum, &flags)) {
+        return 0;
+    }
+    return call_handler(module, number, flags & SA_SIGINFO ? Py_None : NULL);
+}
+
+PyDoc_STRVAR(dispatch_doc, "dispatch(signum=0, frame=None, /)\n--\n\nRun the handlers of all recorded signals. CPython "
+                           "calls it like any handler; call it bare before a call that must not see held signals.");
+
+static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    int ran = drain(module);
+    if (ran == 0 && count > 0) {
+        ran = deliver_without_record(module, args[0]);
+    }
+    if (ran < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static int block_everything(PyObject *module, uint64_t *before) {
+    const uint64_t everything = UIPC_ALL_SIGNALS;
+    int result;
+    while ((result = uipc_sigprocmask(SIG_SETMASK, &everything, before)) == -ERESTART) {
+        if (drain(module) < 0) {
+            return -1;
+        }
+    }
+    return result;
+}
+
+PyDoc_STRVAR(sigaction_doc,
+             "sigaction(signum, recorded, native, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and install, in "
+             "one go with all signals blocked, the native handler at that address, or for None the C handler behind "
+             "Python's. Returns 0 or -errno.");
+
+static PyObject *install(PyObject *module, PyObject *args) {
+    int signum;
+    PyObject *recorded;
+    PyObject *native;
+    unsigned long long mask;
+    int flags;
+    if (!PyArg_ParseTuple(args, "iOOKi:sigaction", &signum, &recorded, &native, &mask, &flags)) {
+        return NULL;
+    }
+    const unsigned long long address = native == Py_None ? 0 : PyLong_AsUnsignedLongLong(native);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    uint64_t before;
+    if (block_everything(module, &before) < 0) {
+        return NULL;
+    }
+    int result = 0;
+    PyObject *const previous = PyObject_CallFunction(state_of(module)->signal, "iO", signum, recorded);
+    if (previous != NULL) {
+        result = native == Py_None ? uipc_sigaction_python(signum, mask, flags)
+                                   : uipc_sigaction_set(signum, address, mask, flags);
+        Py_DECREF(previous);
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
+    return previous == NULL ? NULL : PyLong_FromLong(result);
+}
+
+PyDoc_STRVAR(deliver_as_doc, "deliver_as(siginfo, /)\n--\n\nWrap the 128 bytes of a siginfo_t in this type.");
+
+static PyObject *deliver_as(PyObject *module, PyObject *siginfo) {
+    PyObject *const old = state_of(module)->siginfo;
+    Py_INCREF(siginfo);
+    state_of(module)->siginfo = siginfo;
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+/* -- memory -- */
+
+enum origin { FROM_MMAP, FROM_SHMAT };
+
+struct memory {
+    PyObject_HEAD
+    uint64_t address;
+    Py_ssize_t length;
+    Py_ssize_t pins; /* views and calls that use the memory now */
+    enum origin origin;
+    bool readable;
+    bool writable;
+    bool poisoned; /* touching it is fatal whatever mprotect() says */
+    bool closed;   /* by munmap() or shmdt(); the memory itself goes with the last pin */
+    pid_t forkless; /* MADV_DONTFORK: the only process that has the memory; 0 without it */
+};
+
+static struct memory *memory_of(PyObject *object) { return (struct memory *)(void *)object; }
+
+static bool is_absent(const struct memory *memory) { return memory->forkless != 0 && memory->forkless != getpid(); }
+
+static int give_back(struct memory *memory) {
+    if (is_absent(memory)) {
+        return 0;
+    }
+    return memory->origin == FROM_MMAP ? uipc_munmap(memory->address, (size_t)memory->length)
+                                       : uipc_shmdt(memory->address);
+}
+
+static int refuse_closed(const struct memory *memory) {
+    if (memory->closed) {
+        PyErr_Format(PyExc_ValueError, "this %s is closed",
+                     memory->origin == FROM_MMAP ? "mapping" : "attachment");
+        return -1;
+    }
+    if (is_absent(memory)) {
+        PyErr_SetString(PyExc_ValueError, "this mapping did not come along in fork(): its parent set MADV_DONTFORK");
+        return -1;
+    }
+    return 0;
+}
+
+static int refuse_pinned(const struct memory *memory, const char *what) {
+    if (refuse_closed(memory) < 0) {
+        return -1;
+    }
+    if (memory->pins > 0) {
+        PyErr_Format(PyExc_BufferError, "cannot %s memory that %zd view(s) still show: release them first", what,
+                     memory->pins);
+        return -1;
+    }
+    return 0;
+}
+
+static void unpin(struct memory *memory) {
+    memory->pins--;
+    if (memory->closed && memory->pins == 0) {
+        give_back(memory);
+    }
+}
+
+static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    struct memory *const memory = memory_of(self);
+    view->obj = NULL;
+    if (refuse_closed(memory) < 0) {
+        return -1;
+    }
+    if (!memory->readable || memory->poisoned) {
+        PyErr_SetString(PyExc_BufferError, "this memory, or part of it, cannot be read: mprotect() all of it first");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, self, (void *)(uintptr_t)memory->address, memory->length, !memory->writable, flags) < 0) {
+        return -1;
+    }
+    memory->pins++;
+    return 0;
+}
+
+static void memory_releasebuffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    unpin(memory_of(self));
+}
+
+static Py_ssize_t memory_length(PyObject *self) { return memory_of(self)->closed ? 0 : memory_of(self)->length; }
+
+static PyObject *memory_repr(PyObject *self) {
+    const struct memory *const memory = memory_of(self);
+    PyObject *const name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+    PyObject *text = NULL;
+    if (name != NULL && memory->closed) {
+        text = PyUnicode_FromFormat("<%U closed>", name);
+    } else if (name != NULL) {
+        text = PyUnicode_FromFormat("<%U %zd bytes at %p%s>", name, memory->length, (void *)(uintptr_t)memory->address,
+                                    !memory->readable || memory->poisoned ? ", inaccessible" : memory->writable ? "" : ", read-only");
+    }
+    Py_XDECREF(name);
+    return text;
+}
+
+static PyObject *memory_address(PyObject *self, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(memory_of(self)->address);
+}
+
+static PyObject *memory_closed(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(memory_of(self)->closed);
+}
+
+static PyObject *memory_readable(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(memory_of(self)->readable && !memory_of(self)->poisoned);
+}
+
+static PyObject *memory_readonly(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(!memory_of(self)->writable);
+}
+
+/* The calls below keep the lock of the interpreter: nobody can take a view of memory that is on its way out. */
+
+static PyObject *memory_close(PyObject *self, PyObject *unused) {
+    struct memory *const memory = memory_of(self);
+    (void)unused;
+    if (memory->closed) {
+        refuse_closed(memory);
+        return NULL;
+    }
+    memory->closed = true;
+    return PyLong_FromLong(memory->pins == 0 ? give_back(memory) : 0);
+}
+
+static PyObject *memory_pin(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (refuse_closed(memory_of(self)) < 0) {
+        return NULL;
+    }
+    memory_of(self)->pins++;
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_unpin(PyObject *self, PyObject *unused) {
+    (void)unused;
+    unpin(memory_of(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_surrender(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (refuse_pinned(memory_of(self), "replace") < 0) {
+        return NULL;
+    }
+    memory_of(self)->closed = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_reclaim(PyObject *self, PyObject *unused) {
+    (void)unused;
+    memory_of(self)->closed = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_trim(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    Py_ssize_t start;
+    Py_ssize_t stop;
+    if (!PyArg_ParseTuple(args, "nn:trim", &start, &stop) || refuse_pinned(memory, "unmap part of") < 0) {
+        return NULL;
+    }
+    const int result = uipc_munmap(memory->address + (uint64_t)start, (size_t)(stop - start));
+    if (result == 0 && start == 0) {
+        memory->address += (uint64_t)stop;
+        memory->length -= stop;
+    } else if (result == 0) {
+        memory->length = start;
+    }
+    return PyLong_FromLong(result);
+}
+
+static PyObject *memory_remap(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    Py_ssize_t new_size;
+    int flags;
+    unsigned long long new_address;
+    uint64_t moved;
+    if (!PyArg_ParseTuple(args, "niK:remap", &new_size, &flags, &new_address) || refuse_pinned(memory, "move") < 0) {
+        return NULL;
+    }
+    const int result =
+        uipc_mremap(memory->address, (size_t)memory->length, (size_t)new_size, flags, new_address, &moved);
+    if (result == 0) {
+        memory->address = moved;
+        memory->length = new_size;
+    }
+    return PyLong_FromLong(result);
+}
+
+/* Part of the memory can lose an access; to gain it, all of it must: a view shows everything. */
+static PyObject *memory_protect(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    Py_ssize_t start;
+    Py_ssize_t stop;
+    int prot;
+    if (!PyArg_ParseTuple(args, "nni:protect", &start, &stop, &prot) || refuse_closed(memory) < 0) {
+        return NULL;
+    }
+    const bool whole = start == 0 && stop == memory->length;
+    const bool readable = (prot & PROT_READ) && (whole || memory->readable);
+    const bool writable = (prot & PROT_WRITE) && (whole || memory->writable);
+    if ((memory->readable && !readable) || (memory->writable && !writable)) {
+        if (refuse_pinned(memory, "take access from") < 0) {
+            return NULL;
+        }
+    }
+    const int result = uipc_mprotect(memory->address + (uint64_t)start, (size_t)(stop - start), prot);
+    if (result == 0) {
+        memory->readable = readable;
+        memory->writable = writable;
+    }
+    return PyLong_FromLong(result);
+}
+
+static PyObject *memory_poison(PyObject *self, PyObject *yes) {
+    if (refuse_pinned(memory_of(self), "take access from") < 0) {
+        return NULL;
+    }
+    memory_of(self)->poisoned = PyObject_IsTrue(yes) == 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_keep_from_fork(PyObject *self, PyObject *yes) {
+    memory_of(self)->forkless = PyObject_IsTrue(yes) == 1 ? getpid() : 0;
+    Py_RETURN_NONE;
+}
+
+static void memory_finalize(PyObject *self) {
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+    if (memory_of(self)->closed || is_absent(memory_of(self))) {
+        return;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyErr_ResourceWarning(self, 1, "unclosed %R", self) < 0) {
+        PyErr_WriteUnraisable(self);
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
+static void memory_dealloc(PyObject *self) {
+    PyTypeObject *const type = Py_TYPE(self);
+    if (!memory_of(self)->closed) {
+        give_back(memory_of(self));
+    }
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyGetSetDef memory_attributes[] = {
+    {"address", memory_address, NULL, "Where the memory begins in this process.", NULL},
+    {"closed", memory_closed, NULL, "Whether it was unmapped or detached; views may still hold it.", NULL},
+    {"readable", memory_readable, NULL, "Whether there can be views of it: mprotect() may forbid that.", NULL},
+    {"readonly", memory_readonly, NULL, "Whether a view of it is read-only.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef memory_methods[] = {
+    {"_close", memory_close, METH_NOARGS, NULL},
+    {"_pin", memory_pin, METH_NOARGS, NULL},
+    {"_unpin", memory_unpin, METH_NOARGS, NULL},
+    {"_surrender", memory_surrender, METH_NOARGS, NULL},
+    {"_reclaim", memory_reclaim, METH_NOARGS, NULL},
+    {"_trim", memory_trim, METH_VARARGS, NULL},
+    {"_remap", memory_remap, METH_VARARGS, NULL},
+    {"_protect", memory_protect, METH_VARARGS, NULL},
+    {"_poison", memory_poison, METH_O, NULL},
+    {"_keep_from_fork", memory_keep_from_fork, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot memory_slots[] = {
+    {Py_tp_doc, "Memory of the kernel's that exports its bytes as a buffer, and stays as long as a view shows it."},
+    {Py_tp_repr, memory_repr},
+    {Py_tp_finalize, memory_finalize},
+    {Py_tp_dealloc, memory_dealloc},
+    {Py_tp_getset, memory_attributes},
+    {Py_tp_methods, memory_methods},
+    {Py_sq_length, memory_length},
+    {Py_bf_getbuffer, memory_getbuffer},
+    {Py_bf_releasebuffer, memory_releasebuffer},
+    {0, NULL},
+};
+
+static PyType_Spec memory_spec = {
+    .name = "unixipc._cpython.Memory",
+    .basicsize = sizeof(struct memory),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = memory_slots,
+};
+
+PyDoc_STRVAR(adopt_doc, "adopt(cls, from_shmat, address, length, readable, writable, /)\n--\n\nMake the object of a "
+                        "subclass of Memory that owns what mmap() or shmat() returned.");
+
+static PyObject *adopt(PyObject *module, PyObject *args) {
+    PyObject *cls;
+    int from_shmat;
+    unsigned long long address;
+    Py_ssize_t length;
+    int readable;
+    int writable;
+    if (!PyArg_ParseTuple(args, "OpKnpp:adopt", &cls, &from_shmat, &address, &length, &readable, &writable)) {
+        return NULL;
+    }
+    if (PyObject_IsSubclass(cls, state_of(module)->memory) != 1) {
+        PyErr_SetString(PyExc_TypeError, "adopt() makes objects of subclasses of Memory");
+        return NULL;
+    }
+    PyObject *const self = PyType_GenericAlloc((PyTypeObject *)cls, 0);
+    if (self != NULL) {
+        memory_of(self)->address = address;
+        memory_of(self)->length = length;
+        memory_of(self)->origin = from_shmat ? FROM_SHMAT : FROM_MMAP;
+        memory_of(self)->readable = readable;
+        memory_of(self)->writable = writable;
+    }
+    return self;
+}
+
+/* -- the module -- */
+
+static PyMethodDef functions[] = {
+    {"dispatch", (PyCFunction)(void (*)(void))dispatch, METH_FASTCALL, dispatch_doc},
+    {"sigaction", install, METH_VARARGS, sigaction_doc},
+    {"deliver_as", deliver_as, METH_O, deliver_as_doc},
+    {"adopt", adopt, METH_VARARGS, adopt_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module) {
+    struct module_state *const state = state_of(module);
+    PyObject *const signal = PyImport_ImportModule("signal");
+    if (signal == NULL) {
+        return -1;
+    }
+    state->signal = PyObject_GetAttrString(signal, "signal");
+    Py_DECREF(signal);
+    state->handlers = PyDict_New();
+    state->memory = PyType_FromModuleAndSpec(module, &memory_spec, NULL);
+    if (state->signal == NULL || state->handlers == NULL || state->memory == NULL ||
+        PyModule_AddObjectRef(module, "handlers", state->handlers) < 0 ||
+        PyModule_AddObjectRef(module, "Memory", state->memory) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+    struct module_state *const state = state_of(module);
+    Py_VISIT(state->handlers);
+    Py_VISIT(state->siginfo);
+    Py_VISIT(state->signal);
+    Py_VISIT(state->memory);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "unixipc._cpython",
+    .m_doc = "What unixipc writes against CPython's own API.",
+    .m_size = sizeof(struct module_state),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = traverse,
+};
+
+PyMODINIT_FUNC PyInit__cpython(void);
+PyMODINIT_FUNC PyInit__cpython(void) { return PyModuleDef_Init(&definition); }

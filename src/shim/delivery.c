@@ -1,0 +1,461 @@
+/* The way of a signal from the kernel to its Python handler; docs/delivery.md tells the whole story.
+ *
+ * The C handler keeps one record and blocks every managed signal in the context that it returns to, so that the kernel
+ * goes on queueing; the dispatcher (cpython.c) takes the record under the mask that sigaction(2) promises the handler,
+ * and puts the interrupted mask back after it. Everything here belongs to the main thread and to the C handler on top
+ * of it, which runs with all signals blocked; other threads only touch `elsewhere`.
+ */
+#include "internal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define RECORDS 64           /* one is nearly always enough: see keep() */
+#define ELSEWHERE 1024       /* a power of two */
+#define NESTED_FREELY 100    /* handlers on top of each other before the rest is held back */
+#define NESTED_AT_MOST 1024  /* the same, where handlers unblock signals themselves */
+
+#ifndef SA_RESTORER /* the C library's business with the kernel; only the kernel's header names it */
+#define SA_RESTORER 0x04000000
+#endif
+
+typedef void c_handler(int);
+
+struct slot {
+    atomic_uint turn;
+    struct uipc_record record;
+};
+
+static struct {
+    atomic_ullong managed;     /* the signals that have a Python handler */
+    _Atomic(c_handler *) wake; /* CPython's own C handler: trips the signal, writes the wakeup fd */
+    pthread_t main_thread;
+    struct {
+        atomic_ullong mask;
+        atomic_int flags;
+    } actions[65];
+
+    struct uipc_record records[RECORDS]; /* oldest first */
+    unsigned int levels[RECORDS];        /* of each: how many handlers were running */
+    atomic_uint count;
+    uint64_t interrupted[NESTED_AT_MOST]; /* of each running handler: the mask to put back */
+    atomic_uint depth;                    /* how many are running */
+    atomic_uint level;                    /* the same, but one less from a handler's end until its mask is gone */
+    atomic_int restart;                   /* what interrupted a blocking call: 0 nothing yet, 1 SA_RESTART, -1 not */
+
+    struct slot elsewhere[ELSEWHERE]; /* deliveries on other threads: many producers, one consumer */
+    atomic_uint produced;
+    unsigned int consumed;
+    atomic_llong lost;
+} state;
+
+static const uint64_t everything = UIPC_ALL_SIGNALS;
+
+static bool on_main_thread(void) {
+    return atomic_load(&state.wake) != NULL && pthread_equal(pthread_self(), state.main_thread);
+}
+
+/* -- in the C handler -- */
+
+static void fill(struct uipc_record *record, int signum, const siginfo_t *info) {
+    memcpy(&record->info, info, sizeof *info);
+    record->signum = signum;
+    record->flags = atomic_load(&state.actions[signum].flags);
+    record->mask = atomic_load(&state.actions[signum].mask) | (record->flags & SA_NODEFER ? 0 : uipc_bit(signum));
+    record->suspended = false;
+}
+
+/* The list can only grow past one where a frame of CPython's own lies under ours and undoes our hold when it returns.
+ * Should it ever be full, the kernel's queue takes the signal back, behind its equals, and it is held as well. */
+static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
+    const unsigned int count = atomic_load(&state.count);
+    const unsigned int level = atomic_load(&state.level);
+    const uint64_t managed = atomic_load(&state.managed);
+    if (count == RECORDS) {
+        if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (int)syscall(SYS_gettid), signum, info) < 0) {
+            atomic_fetch_add(&state.lost, 1);
+        }
+    } else {
+        struct uipc_record *record = &state.records[count];
+        fill(record, signum, info);
+        record->here = true;
+        /* Between a handler's end and the moment its mask is gone, we stand where the handler was called. */
+        record->saved = level < atomic_load(&state.depth) ? state.interrupted[level] : *uc_sigmask;
+        record->held = managed;
+        state.levels[count] = level;
+        atomic_store(&state.count, count + 1);
+        if (record->flags & (int)SA_RESETHAND) {
+            atomic_fetch_and(&state.managed, ~uipc_bit(signum));
+        }
+    }
+    *uc_sigmask |= managed;
+}
+
+static void keep_elsewhere(int signum, const siginfo_t *info) {
+    unsigned int position = atomic_load(&state.produced);
+    for (;;) {
+        struct slot *slot = &state.elsewhere[position % ELSEWHERE];
+        const int ahead = (int)(atomic_load(&slot->turn) - position);
+        if (ahead < 0) {
+            atomic_fetch_add(&state.lost, 1);
+            return;
+        }
+        if (ahead == 0 && atomic_compare_exchange_weak(&state.produced, &position, position + 1)) {
+            fill(&slot->record, signum, info);
+            slot->record.here = false;
+            atomic_store(&slot->turn, position + 1);
+            return;
+        }
+        if (ahead > 0) {
+            position = atomic_load(&state.produced);
+        }
+    }
+}
+
+static void on_signal(int signum, siginfo_t *info, void *context) {
+    const int saved_errno = errno;
+    if (on_main_thread()) {
+        /* The kernel's frame has 8 bytes of mask where glibc's type has 128: touch no more than these. */
+        uint64_t uc_sigmask;
+        memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
+        keep(signum, info, &uc_sigmask);
+        memcpy(&((ucontext_t *)context)->uc_sigmask, &uc_sigmask, sizeof uc_sigmask);
+        if (atomic_load(&state.restart) == 0) {
+            atomic_store(&state.restart, atomic_load(&state.actions[signum].flags) & SA_RESTART ? 1 : -1);
+        }
+    } else {
+        keep_elsewhere(signum, info);
+    }
+    atomic_load(&state.wake)(signum);
+    errno = saved_errno;
+}
+
+/* -- on the main thread -- */
+
+/* The oldest record made since the innermost handler began, or RECORDS: earlier ones wait for that handler to end. */
+static unsigned int oldest(void) {
+    const unsigned int count = atomic_load(&state.count);
+    for (unsigned int i = 0; i < count; i++) {
+        if (state.levels[i] >= atomic_load(&state.depth)) {
+            return i;
+        }
+    }
+    return RECORDS;
+}
+
+static bool any_elsewhere(void) {
+    return atomic_load(&state.elsewhere[state.consumed % ELSEWHERE].turn) == state.consumed + 1;
+}
+
+bool uipc_records_wait(void) {
+    return on_main_thread() && atomic_load(&state.depth) < NESTED_AT_MOST && (oldest() != RECORDS || any_elsewhere());
+}
+
+static uint64_t true_mask(const struct uipc_record *record, uint64_t current) {
+    return record->here ? (current & ~record->held) | (record->saved & record->held) : current;
+}
+
+static bool remove_record(struct uipc_record *record) {
+    const unsigned int i = oldest();
+    if (i != RECORDS) {
+        const unsigned int after = atomic_load(&state.count) - i - 1;
+        *record = state.records[i];
+        memmove(&state.records[i], &state.records[i + 1], after * sizeof state.records[0]);
+        memmove(&state.levels[i], &state.levels[i + 1], after * sizeof state.levels[0]);
+        atomic_fetch_sub(&state.count, 1);
+        return true;
+    }
+    if (any_elsewhere()) {
+        struct slot *slot = &state.elsewhere[state.consumed % ELSEWHERE];
+        *record = slot->record;
+        atomic_store(&slot->turn, state.consumed + ELSEWHERE);
+        state.consumed++;
+        return true;
+    }
+    return false;
+}
+
+bool uipc_take(struct uipc_record *record) {
+    uint64_t current;
+    if (!uipc_records_wait()) {
+        return false;
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, &current);
+    if (!remove_record(record)) {
+        uipc_rt_sigprocmask(SIG_SETMASK, &current, NULL);
+        return false;
+    }
+    const unsigned int depth = atomic_load(&state.depth);
+    const uint64_t interrupted = true_mask(record, current);
+    uint64_t mask = (record->suspended ? record->suspend_mask : interrupted) | record->mask;
+    if (depth >= NESTED_FREELY) {
+        mask |= atomic_load(&state.managed);
+    }
+    state.interrupted[depth] = interrupted;
+    atomic_store(&state.depth, depth + 1);
+    atomic_store(&state.level, depth + 1);
+    uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
+    return true;
+}
+
+/* What was recorded at the handler's very end, too late for the interpreter to see, counts as arriving after it. */
+void uipc_done(void) {
+    const unsigned int outer = atomic_load(&state.depth) - 1;
+    atomic_store(&state.level, outer);
+    const unsigned int count = atomic_load(&state.count);
+    for (unsigned int i = 0; i < count; i++) {
+        if (state.levels[i] > outer) {
+            state.levels[i] = outer;
+            state.records[i].saved = state.interrupted[outer];
+        }
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &state.interrupted[outer], NULL);
+    atomic_store(&state.depth, outer);
+}
+
+void uipc_untake(const struct uipc_record *record) {
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, NULL);
+    const unsigned int depth = atomic_load(&state.depth) - 1;
+    const unsigned int count = atomic_load(&state.count);
+    uint64_t mask = state.interrupted[depth];
+    atomic_store(&state.depth, depth);
+    atomic_store(&state.level, depth);
+    if (count == RECORDS) {
+        atomic_fetch_add(&state.lost, 1);
+    } else {
+        memmove(&state.records[1], &state.records[0], count * sizeof state.records[0]);
+        memmove(&state.levels[1], &state.levels[0], count * sizeof state.levels[0]);
+        state.records[0] = *record;
+        state.records[0].here = true;
+        state.records[0].saved = mask;
+        state.records[0].held = atomic_load(&state.managed);
+        state.levels[0] = depth;
+        atomic_store(&state.count, count + 1);
+        mask |= state.records[0].held;
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+void uipc_wake(void) {
+    if (!uipc_records_wait()) {
+        return;
+    }
+    const unsigned int i = oldest();
+    const int signum = i != RECORDS ? state.records[i].signum
+                                    : state.elsewhere[state.consumed % ELSEWHERE].record.signum;
+    atomic_load(&state.wake)(signum);
+}
+
+int64_t uipc_signals_lost(void) { return atomic_load(&state.lost); }
+
+/* -- the calls that see or change the mask: held bits must never show in them -- */
+
+int uipc_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
+    if (!on_main_thread()) {
+        return uipc_rt_sigprocmask(how, set, oldset);
+    }
+    uint64_t current;
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, &current);
+    uint64_t next = current;
+    int result = uipc_records_wait() ? -ERESTART : 0;
+    if (result == 0 && set != NULL) {
+        switch (how) {
+        case SIG_BLOCK:
+            next = current | *set;
+            break;
+        case SIG_UNBLOCK:
+            next = current & ~*set;
+            break;
+        case SIG_SETMASK:
+            next = *set;
+            break;
+        default:
+            result = -EINVAL;
+        }
+    }
+    if (result == 0 && oldset != NULL) {
+        *oldset = current;
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &next, NULL);
+    return result;
+}
+
+static int suspend(uint64_t mask, uint64_t before) {
+    const int result = uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
+    const unsigned int i = oldest();
+    if (i != RECORDS) {
+        /* The handler runs under the temporary mask; the one that was here before the call comes back after it. */
+        state.records[i].suspended = true;
+        state.records[i].suspend_mask = mask;
+        state.records[i].saved = before;
+        before |= state.records[i].held;
+    }
+    uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+int uipc_sigsuspend(uint64_t mask) {
+    if (!on_main_thread()) {
+        return uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
+    }
+    uint64_t before;
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, &before);
+    if (uipc_records_wait()) {
+        uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
+        return -ERESTART;
+    }
+    return suspend(mask, before);
+}
+
+/* A signal that was recorded between the last look of the interpreter and this call counts as caught by it. */
+int uipc_pause(void) {
+    uint64_t before;
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, &before);
+    if (uipc_records_wait()) {
+        uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
+        return -EINTR;
+    }
+    return suspend(before, before);
+}
+
+int uipc_before_blocking(void) {
+    if (!on_main_thread()) {
+        return 0;
+    }
+    atomic_store(&state.restart, 0);
+    return uipc_records_wait() ? -ERESTART : 0;
+}
+
+int64_t uipc_after_blocking(int64_t result) {
+    return result == -EINTR && on_main_thread() && atomic_load(&state.restart) == 1 ? -ERESTART : result;
+}
+
+/* -- sigaction(2) -- */
+
+uint64_t uipc_sig_dfl(void) { return (uint64_t)(uintptr_t)SIG_DFL; }
+
+uint64_t uipc_sig_ign(void) { return (uint64_t)(uintptr_t)SIG_IGN; }
+
+static bool is_signal(int signum) {
+    return signum >= 1 && signum <= 64 && (signum < __SIGRTMIN || signum >= SIGRTMIN);
+}
+
+int uipc_sigaction_get(int signum, struct uipc_action *action) {
+    struct sigaction kernel;
+    if (!is_signal(signum)) {
+        return -EINVAL;
+    }
+    const int result = uipc_result(sigaction(signum, NULL, &kernel));
+    if (result < 0) {
+        return result;
+    }
+    action->ours = kernel.sa_sigaction == on_signal;
+    action->handler = (uint64_t)(uintptr_t)kernel.sa_handler;
+    if (action->ours) {
+        action->mask = atomic_load(&state.actions[signum].mask);
+        action->flags = atomic_load(&state.actions[signum].flags);
+    } else {
+        memcpy(&action->mask, &kernel.sa_mask, sizeof action->mask);
+        action->flags = kernel.sa_flags & ~SA_RESTORER;
+    }
+    return 0;
+}
+
+int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, int flags) {
+    struct sigaction kernel;
+    if (!is_signal(signum)) {
+        return -EINVAL;
+    }
+    memset(&kernel, 0, sizeof kernel);
+    kernel.sa_handler = (c_handler *)(uintptr_t)handler;
+    memcpy(&kernel.sa_mask, &mask, sizeof mask);
+    kernel.sa_flags = flags;
+    const int result = uipc_result(sigaction(signum, &kernel, NULL));
+    if (result == 0) {
+        atomic_fetch_and(&state.managed, ~uipc_bit(signum));
+    }
+    return result;
+}
+
+/* A child starts with an empty queue and the true mask; the parent keeps its records. */
+static void in_child(void) {
+    uint64_t mask;
+    uipc_rt_sigprocmask(SIG_SETMASK, &everything, &mask);
+    if (!pthread_equal(pthread_self(), state.main_thread)) {
+        state.main_thread = pthread_self();
+        atomic_store(&state.depth, 0);
+        atomic_store(&state.level, 0);
+    } else if (oldest() != RECORDS) {
+        mask = true_mask(&state.records[oldest()], mask);
+    }
+    atomic_store(&state.count, 0);
+    for (unsigned int i = 0; i < ELSEWHERE; i++) {
+        atomic_store(&state.elsewhere[i].turn, i);
+    }
+    atomic_store(&state.produced, 0);
+    state.consumed = 0;
+    atomic_store(&state.lost, 0);
+    uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+static int start(c_handler *wake) {
+    if (atomic_load(&state.wake) == NULL) {
+        const int failed = pthread_atfork(NULL, NULL, in_child);
+        if (failed != 0) {
+            return -failed;
+        }
+        for (unsigned int i = 0; i < ELSEWHERE; i++) {
+            atomic_store(&state.elsewhere[i].turn, i);
+        }
+        state.main_thread = pthread_self();
+    }
+    atomic_store(&state.wake, wake);
+    return 0;
+}
+
+/* SA_RESTART stays out of the kernel, or the handler would not run before the interrupted call ends. The full mask
+ * keeps a second delivery from landing on top of ours. */
+static int install(int signum) {
+    struct sigaction kernel;
+    memset(&kernel, 0, sizeof kernel);
+    kernel.sa_sigaction = on_signal;
+    sigfillset(&kernel.sa_mask);
+    kernel.sa_flags = SA_SIGINFO | SA_ONSTACK |
+                      (atomic_load(&state.actions[signum].flags) & (SA_NOCLDSTOP | SA_NOCLDWAIT | (int)SA_RESETHAND));
+    return uipc_result(sigaction(signum, &kernel, NULL));
+}
+
+/* Where the kernel's action is CPython's own handler, which only trips the signal. */
+static c_handler *handler_of_cpython(int signum) {
+    struct sigaction kernel;
+    if (!is_signal(signum) || sigaction(signum, NULL, &kernel) < 0 || kernel.sa_handler == SIG_DFL ||
+        kernel.sa_handler == SIG_IGN || kernel.sa_sigaction == on_signal) {
+        return NULL;
+    }
+    return kernel.sa_handler;
+}
+
+int uipc_sigaction_python(int signum, uint64_t mask, int flags) {
+    c_handler *const wake = handler_of_cpython(signum);
+    const int started = wake == NULL ? -EINVAL : start(wake);
+    if (started < 0) {
+        return started;
+    }
+    atomic_store(&state.actions[signum].mask, mask);
+    atomic_store(&state.actions[signum].flags, flags);
+    atomic_fetch_or(&state.managed, uipc_bit(signum));
+    return install(signum);
+}
+
+bool uipc_repair(int signum, int *flags) {
+    if (!is_signal(signum) || !(atomic_load(&state.managed) & uipc_bit(signum)) ||
+        handler_of_cpython(signum) != atomic_load(&state.wake)) {
+        return false;
+    }
+    *flags = atomic_load(&state.actions[signum].flags);
+    return install(signum) == 0;
+}

@@ -1,0 +1,182 @@
+/* Every call of the shim. This file is the C header and, less its directives, the cdef that cffi reads.
+ *
+ * A function returns >= 0, or -errno; structs and addresses go out through pointers. Signal sets are 64-bit masks in
+ * which bit (n - 1) is signal n. A call that a signal interrupted returns -EINTR, or -ERESTART where the handler that
+ * did so was installed with SA_RESTART and signal(7) calls the call restartable: dispatch, then call again.
+ */
+#ifndef UNIXIPC_SHIM_H
+#define UNIXIPC_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* signals.c: signal(7) */
+int uipc_sigrtmin(void);
+int uipc_sigrtmax(void);
+int uipc_kill(int pid, int signum);
+int uipc_killpg(int pgrp, int signum);
+int uipc_tgkill(int tgid, int tid, int signum);
+int uipc_raise(int signum);
+int uipc_sigqueue(int pid, int signum, int sival_int);
+int uipc_sigqueue_ptr(int pid, int signum, uint64_t sival_ptr);
+int uipc_pidfd_open(int pid, unsigned int flags);
+int uipc_pidfd_send_signal(int pidfd, int signum, const void *siginfo, unsigned int flags);
+int uipc_sigprocmask(int how, const uint64_t *set, uint64_t *oldset);
+int uipc_sigpending(uint64_t *set);
+int uipc_sigsuspend(uint64_t mask);
+int uipc_pause(void);
+int uipc_sigwaitinfo(uint64_t set, void *siginfo);
+int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t seconds, int64_t nanoseconds);
+int64_t uipc_alarm(unsigned int seconds);
+int uipc_abort(void);
+
+/* siginfo.c: siginfo_t, and in `members` which parts of it the si_code makes meaningful. No field can bear its
+ * man-page name here or below: the C library defines many of them as macros. */
+enum {
+    UIPC_SIGINFO_SIZE = 128,
+    UIPC_SI_SENDER = 1 << 0,
+    UIPC_SI_CHILD = 1 << 1,
+    UIPC_SI_VALUE = 1 << 2,
+    UIPC_SI_TIMER_ID = 1 << 3,
+    UIPC_SI_ADDR = 1 << 4,
+    UIPC_SI_ADDR_LSB = 1 << 5,
+    UIPC_SI_BOUNDS = 1 << 6,
+    UIPC_SI_PKEY = 1 << 7,
+    UIPC_SI_POLL = 1 << 8,
+    UIPC_SI_SYS = 1 << 9
+};
+struct uipc_siginfo {
+    int signo;
+    int error;
+    int code;
+    unsigned int members;
+    int pid;
+    unsigned int uid;
+    int status;
+    int64_t utime;
+    int64_t stime;
+    int value_int;
+    uint64_t value_ptr;
+    int timerid;
+    int overrun;
+    uint64_t addr;
+    int addr_lsb;
+    uint64_t lower;
+    uint64_t upper;
+    unsigned int pkey;
+    int64_t band;
+    int fd;
+    uint64_t call_addr;
+    int syscall;
+    unsigned int arch;
+};
+int uipc_siginfo(const void *raw, struct uipc_siginfo *decoded);
+
+/* delivery.c: sigaction(2), and the way of a signal from the kernel to a Python handler */
+struct uipc_action {
+    uint64_t handler;
+    uint64_t mask;
+    int flags;
+    int ours;
+};
+uint64_t uipc_sig_dfl(void);
+uint64_t uipc_sig_ign(void);
+int uipc_sigaction_get(int signum, struct uipc_action *action);
+int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, int flags);
+int uipc_sigaction_python(int signum, uint64_t mask, int flags);
+int64_t uipc_signals_lost(void);
+
+/* sysv.c: svipc(7) */
+struct uipc_ipc_perm {
+    int key;
+    unsigned int uid;
+    unsigned int gid;
+    unsigned int cuid;
+    unsigned int cgid;
+    unsigned int mode;
+    unsigned int seq;
+};
+struct uipc_shmid_ds {
+    struct uipc_ipc_perm perm;
+    uint64_t segsz;
+    int64_t atime;
+    int64_t dtime;
+    int64_t ctime;
+    int cpid;
+    int lpid;
+    uint64_t nattch;
+};
+struct uipc_shminfo {
+    uint64_t shmmax;
+    uint64_t shmmin;
+    uint64_t shmmni;
+    uint64_t shmseg;
+    uint64_t shmall;
+};
+struct uipc_shm_info {
+    int used_ids;
+    uint64_t tot;
+    uint64_t rss;
+    uint64_t swp;
+};
+struct uipc_msqid_ds {
+    struct uipc_ipc_perm perm;
+    int64_t stime;
+    int64_t rtime;
+    int64_t ctime;
+    uint64_t cbytes;
+    uint64_t qnum;
+    uint64_t qbytes;
+    int lspid;
+    int lrpid;
+};
+struct uipc_msginfo {
+    int msgpool;
+    int msgmap;
+    int msgmax;
+    int msgmnb;
+    int msgmni;
+    int msgssz;
+    int msgtql;
+    int msgseg;
+};
+int uipc_ftok(const char *pathname, int proj_id, int *key);
+int uipc_shmget(int key, size_t size, int shmflg);
+int uipc_shmat(int shmid, uint64_t shmaddr, int shmflg, uint64_t *address, size_t *size);
+int uipc_shmdt(uint64_t shmaddr);
+int uipc_shmctl(int shmid, int cmd);
+int uipc_shmctl_stat(int shmid, int cmd, struct uipc_shmid_ds *ds);
+int uipc_shmctl_set(int shmid, const struct uipc_shmid_ds *ds);
+int uipc_shmctl_limits(struct uipc_shminfo *info);
+int uipc_shmctl_usage(struct uipc_shm_info *info);
+int uipc_msgget(int key, int msgflg);
+int uipc_msgsnd(int msqid, int64_t mtype, const void *mtext, size_t msgsz, int msgflg);
+int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_t msgtyp, int msgflg);
+int uipc_msgctl(int msqid, int cmd);
+int uipc_msgctl_stat(int msqid, int cmd, struct uipc_msqid_ds *ds);
+int uipc_msgctl_set(int msqid, const struct uipc_msqid_ds *ds);
+int uipc_msgctl_info(int cmd, struct uipc_msginfo *info);
+
+/* mapping.c: mmap(2) and what is done to mappings */
+int64_t uipc_page_size(void);
+int uipc_mmap(uint64_t hint, size_t length, int prot, int flags, int fd, int64_t offset, uint64_t *address);
+int uipc_munmap(uint64_t address, size_t length);
+int uipc_mprotect(uint64_t address, size_t length, int prot);
+int uipc_msync(uint64_t address, size_t length, int flags);
+int uipc_mremap(uint64_t address, size_t old_size, size_t new_size, int flags, uint64_t new_address, uint64_t *moved);
+int uipc_madvise(uint64_t address, size_t length, int advice);
+int uipc_mlock(uint64_t address, size_t length);
+int uipc_munlock(uint64_t address, size_t length);
+int uipc_mincore(uint64_t address, size_t length, unsigned char *vec);
+
+/* pipes.c: pipe(7), fifo(7) */
+int uipc_pipe(int flags, int *read_end, int *write_end);
+int uipc_mkfifo(const char *pathname, unsigned int mode);
+int uipc_mknod(const char *pathname, unsigned int mode, uint64_t dev);
+int64_t uipc_read(int fd, void *buffer, size_t count);
+int64_t uipc_write(int fd, const void *buffer, size_t count);
+
+/* processes.c: prctl(2) */
+int uipc_prctl(int option, uint64_t argument);
+
+#endif

@@ -1,0 +1,107 @@
+/* siginfo_t is a union: si_code says which member was written. sigaction(2) has the rules, the kernel's
+ * siginfo_layout() the cases that the page leaves open. */
+#include "internal.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(siginfo_t) == UIPC_SIGINFO_SIZE, "the kernel writes 128 bytes");
+
+static unsigned int members_of_fault(const siginfo_t *info) {
+    unsigned int members = UIPC_SI_ADDR;
+    if (info->si_signo == SIGBUS && (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO)) {
+        members |= UIPC_SI_ADDR_LSB;
+    }
+    if (info->si_signo == SIGSEGV && info->si_code == SEGV_BNDERR) {
+        members |= UIPC_SI_BOUNDS;
+    }
+    if (info->si_signo == SIGSEGV && info->si_code == SEGV_PKUERR) {
+        members |= UIPC_SI_PKEY;
+    }
+    return members;
+}
+
+static unsigned int members_from_kernel(const siginfo_t *info) {
+    switch (info->si_signo) {
+    case SIGILL:
+    case SIGFPE:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGTRAP:
+        return members_of_fault(info);
+    case SIGCHLD:
+        return UIPC_SI_SENDER | UIPC_SI_CHILD;
+    case SIGPOLL:
+        return UIPC_SI_POLL;
+    case SIGSYS:
+        return UIPC_SI_SYS;
+    default:
+        return UIPC_SI_SENDER;
+    }
+}
+
+static unsigned int members_of(const siginfo_t *info) {
+    switch (info->si_code) {
+    case SI_USER:
+    case SI_TKILL:
+        return UIPC_SI_SENDER;
+    case SI_KERNEL:
+        return 0;
+    case SI_TIMER:
+        return UIPC_SI_TIMER_ID | UIPC_SI_VALUE;
+    case SI_SIGIO:
+        return UIPC_SI_POLL;
+    default:
+        return info->si_code < 0 ? UIPC_SI_SENDER | UIPC_SI_VALUE : members_from_kernel(info);
+    }
+}
+
+int uipc_siginfo(const void *raw, struct uipc_siginfo *decoded) {
+    siginfo_t info;
+    memcpy(&info, raw, sizeof info);
+    memset(decoded, 0, sizeof *decoded);
+    const unsigned int members = members_of(&info);
+    decoded->signo = info.si_signo;
+    decoded->error = info.si_errno;
+    decoded->code = info.si_code;
+    decoded->members = members;
+    if (members & UIPC_SI_SENDER) {
+        decoded->pid = info.si_pid;
+        decoded->uid = info.si_uid;
+    }
+    if (members & UIPC_SI_CHILD) {
+        decoded->status = info.si_status;
+        decoded->utime = info.si_utime;
+        decoded->stime = info.si_stime;
+    }
+    if (members & UIPC_SI_VALUE) {
+        decoded->value_int = info.si_value.sival_int;
+        decoded->value_ptr = (uint64_t)(uintptr_t)info.si_value.sival_ptr;
+    }
+    if (members & UIPC_SI_TIMER_ID) {
+        decoded->timerid = info.si_timerid;
+        decoded->overrun = info.si_overrun;
+    }
+    if (members & UIPC_SI_ADDR) {
+        decoded->addr = (uint64_t)(uintptr_t)info.si_addr;
+    }
+    if (members & UIPC_SI_ADDR_LSB) {
+        decoded->addr_lsb = info.si_addr_lsb;
+    }
+    if (members & UIPC_SI_BOUNDS) {
+        decoded->lower = (uint64_t)(uintptr_t)info.si_lower;
+        decoded->upper = (uint64_t)(uintptr_t)info.si_upper;
+    }
+    if (members & UIPC_SI_PKEY) {
+        decoded->pkey = info.si_pkey;
+    }
+    if (members & UIPC_SI_POLL) {
+        decoded->band = info.si_band;
+        decoded->fd = info.si_fd;
+    }
+    if (members & UIPC_SI_SYS) {
+        decoded->call_addr = (uint64_t)(uintptr_t)info.si_call_addr;
+        decoded->syscall = info.si_syscall;
+        decoded->arch = info.si_arch;
+    }
+    return 0;
+}

@@ -1,0 +1,68 @@
+/* signal(7): sending, masks and waits. What a handler meets on its way to Python is in delivery.c. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int uipc_sigrtmin(void) { return SIGRTMIN; }
+
+int uipc_sigrtmax(void) { return SIGRTMAX; }
+
+int uipc_kill(int pid, int signum) { return uipc_result(kill(pid, signum)); }
+
+int uipc_killpg(int pgrp, int signum) { return uipc_result(killpg(pgrp, signum)); }
+
+int uipc_tgkill(int tgid, int tid, int signum) {
+    return uipc_result((int)syscall(SYS_tgkill, tgid, tid, signum));
+}
+
+int uipc_raise(int signum) { return uipc_tgkill(getpid(), (int)syscall(SYS_gettid), signum); }
+
+int uipc_sigqueue(int pid, int signum, int sival_int) {
+    union sigval value;
+    memset(&value, 0, sizeof value);
+    value.sival_int = sival_int;
+    return uipc_result(sigqueue(pid, signum, value));
+}
+
+int uipc_sigqueue_ptr(int pid, int signum, uint64_t sival_ptr) {
+    union sigval value;
+    value.sival_ptr = (void *)(uintptr_t)sival_ptr;
+    return uipc_result(sigqueue(pid, signum, value));
+}
+
+/* glibc has pidfd_open(3) since 2.36 only. */
+int uipc_pidfd_open(int pid, unsigned int flags) { return uipc_result((int)syscall(SYS_pidfd_open, pid, flags)); }
+
+int uipc_pidfd_send_signal(int pidfd, int signum, const void *siginfo, unsigned int flags) {
+    return uipc_result((int)syscall(SYS_pidfd_send_signal, pidfd, signum, siginfo, flags));
+}
+
+int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
+    return uipc_result((int)syscall(SYS_rt_sigprocmask, how, set, oldset, sizeof *set));
+}
+
+int uipc_sigpending(uint64_t *set) { return uipc_result((int)syscall(SYS_rt_sigpending, set, sizeof *set)); }
+
+/* The waits call the kernel by themselves: glibc's report SI_TKILL as SI_USER, and its sigwait swallows EINTR. */
+static int wait_for(uint64_t set, void *siginfo, const struct timespec *timeout) {
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    return uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, timeout, sizeof set));
+}
+
+int uipc_sigwaitinfo(uint64_t set, void *siginfo) { return wait_for(set, siginfo, NULL); }
+
+int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t seconds, int64_t nanoseconds) {
+    const struct timespec timeout = {.tv_sec = (time_t)seconds, .tv_nsec = (long)nanoseconds};
+    return wait_for(set, siginfo, &timeout);
+}
+
+int64_t uipc_alarm(unsigned int seconds) { return (int64_t)alarm(seconds); }
+
+int uipc_abort(void) { abort(); }

@@ -1,0 +1,119 @@
+/* The system's headers from which constants.h takes its values, and what older ones of them lack. */
+#ifndef UNIXIPC_SYSTEM_H
+#define UNIXIPC_SYSTEM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+#include <linux/mman.h>
+
+/* shmget(2) names these, but the header that has them cannot stand beside the C library's. */
+#ifndef SHM_HUGE_SHIFT
+#define SHM_HUGE_SHIFT MAP_HUGE_SHIFT
+#define SHM_HUGE_MASK MAP_HUGE_MASK
+#define SHM_HUGE_2MB MAP_HUGE_2MB
+#define SHM_HUGE_1GB MAP_HUGE_1GB
+#endif
+
+/* What the headers of the build do not know yet: no call has room for this number, so none takes it for a flag. */
+#define UIPC_ABSENT (1LL << 62)
+
+#ifndef SI_DETHREAD
+#define SI_DETHREAD UIPC_ABSENT
+#endif
+#ifndef SI_ASYNCNL
+#define SI_ASYNCNL UIPC_ABSENT
+#endif
+#ifndef TRAP_UNK
+#define TRAP_UNK UIPC_ABSENT
+#endif
+#ifndef FPE_FLTUNK
+#define FPE_FLTUNK UIPC_ABSENT
+#endif
+#ifndef FPE_CONDTRAP
+#define FPE_CONDTRAP UIPC_ABSENT
+#endif
+#ifndef ILL_BADIADDR
+#define ILL_BADIADDR UIPC_ABSENT
+#endif
+#ifndef SEGV_PKUERR
+#define SEGV_PKUERR UIPC_ABSENT
+#endif
+#ifndef SEGV_ACCADI
+#define SEGV_ACCADI UIPC_ABSENT
+#endif
+#ifndef SEGV_ADIDERR
+#define SEGV_ADIDERR UIPC_ABSENT
+#endif
+#ifndef SEGV_ADIPERR
+#define SEGV_ADIPERR UIPC_ABSENT
+#endif
+#ifndef SEGV_MTEAERR
+#define SEGV_MTEAERR UIPC_ABSENT
+#endif
+#ifndef SEGV_MTESERR
+#define SEGV_MTESERR UIPC_ABSENT
+#endif
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY UIPC_ABSENT
+#endif
+#ifndef MSG_STAT_ANY
+#define MSG_STAT_ANY UIPC_ABSENT
+#endif
+#ifndef MAP_32BIT
+#define MAP_32BIT UIPC_ABSENT
+#endif
+#ifndef MAP_SHARED_VALIDATE
+#define MAP_SHARED_VALIDATE UIPC_ABSENT
+#endif
+#ifndef MAP_SYNC
+#define MAP_SYNC UIPC_ABSENT
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE UIPC_ABSENT
+#endif
+#ifndef MAP_UNINITIALIZED
+#define MAP_UNINITIALIZED UIPC_ABSENT
+#endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE UIPC_ABSENT
+#endif
+#ifndef MAP_HUGE_16KB
+#define MAP_HUGE_16KB UIPC_ABSENT
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP UIPC_ABSENT
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE UIPC_ABSENT
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD UIPC_ABSENT
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT UIPC_ABSENT
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ UIPC_ABSENT
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE UIPC_ABSENT
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED UIPC_ABSENT
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL UIPC_ABSENT
+#endif
+#ifndef MADV_GUARD_REMOVE
+#define MADV_GUARD_REMOVE UIPC_ABSENT
+#endif
+
+#endif

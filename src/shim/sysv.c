@@ -1,0 +1,205 @@
+/* svipc(7): shared memory segments and message queues. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/shm.h>
+
+/* msgop(2) wants type and text side by side; a small message has room on the stack. */
+struct message {
+    long mtype;
+    char mtext[1024];
+};
+
+static struct message *room_for(size_t msgsz, struct message *small) {
+    if (msgsz <= sizeof small->mtext) {
+        return small;
+    }
+    return msgsz > (size_t)PTRDIFF_MAX - sizeof small->mtype ? NULL : malloc(sizeof small->mtype + msgsz);
+}
+
+/* -1 is a key that ftok(3) may well return, and its error value: only stat(2), which it calls, sets errno. */
+int uipc_ftok(const char *pathname, int proj_id, int *key) {
+    errno = 0;
+    *key = (int)ftok(pathname, proj_id);
+    return *key == -1 && errno != 0 ? -errno : 0;
+}
+
+static struct uipc_ipc_perm perm_out(const struct ipc_perm *perm) {
+    const struct uipc_ipc_perm out = {
+        .key = perm->__key,
+        .uid = perm->uid,
+        .gid = perm->gid,
+        .cuid = perm->cuid,
+        .cgid = perm->cgid,
+        .mode = perm->mode,
+        .seq = perm->__seq,
+    };
+    return out;
+}
+
+static void perm_in(struct ipc_perm *perm, const struct uipc_ipc_perm *in) {
+    perm->uid = in->uid;
+    perm->gid = in->gid;
+    perm->mode = (__typeof__(perm->mode))in->mode;
+}
+
+int uipc_shmget(int key, size_t size, int shmflg) { return uipc_result(shmget(key, size, shmflg)); }
+
+/* The size is read after attaching: from then on the segment cannot go away. */
+int uipc_shmat(int shmid, uint64_t shmaddr, int shmflg, uint64_t *address, size_t *size) {
+    struct shmid_ds ds;
+    void *const attached = shmat(shmid, (const void *)(uintptr_t)shmaddr, shmflg);
+    if ((intptr_t)attached == -1) {
+        return -errno;
+    }
+    if (shmctl(shmid, IPC_STAT, &ds) < 0) {
+        const int error = errno;
+        (void)shmdt(attached);
+        return -error;
+    }
+    *address = (uint64_t)(uintptr_t)attached;
+    *size = ds.shm_segsz;
+    return 0;
+}
+
+int uipc_shmdt(uint64_t shmaddr) { return uipc_result(shmdt((const void *)(uintptr_t)shmaddr)); }
+
+int uipc_shmctl(int shmid, int cmd) { return uipc_result(shmctl(shmid, cmd, NULL)); }
+
+int uipc_shmctl_stat(int shmid, int cmd, struct uipc_shmid_ds *ds) {
+    struct shmid_ds kernel;
+    const int result = uipc_result(shmctl(shmid, cmd, &kernel));
+    if (result >= 0) {
+        ds->perm = perm_out(&kernel.shm_perm);
+        ds->segsz = kernel.shm_segsz;
+        ds->atime = kernel.shm_atime;
+        ds->dtime = kernel.shm_dtime;
+        ds->ctime = kernel.shm_ctime;
+        ds->cpid = kernel.shm_cpid;
+        ds->lpid = kernel.shm_lpid;
+        ds->nattch = kernel.shm_nattch;
+    }
+    return result;
+}
+
+int uipc_shmctl_set(int shmid, const struct uipc_shmid_ds *ds) {
+    struct shmid_ds kernel;
+    memset(&kernel, 0, sizeof kernel);
+    perm_in(&kernel.shm_perm, &ds->perm);
+    return uipc_result(shmctl(shmid, IPC_SET, &kernel));
+}
+
+int uipc_shmctl_limits(struct uipc_shminfo *info) {
+    struct shminfo kernel;
+    const int result = uipc_result(shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&kernel));
+    if (result >= 0) {
+        info->shmmax = kernel.shmmax;
+        info->shmmin = kernel.shmmin;
+        info->shmmni = kernel.shmmni;
+        info->shmseg = kernel.shmseg;
+        info->shmall = kernel.shmall;
+    }
+    return result;
+}
+
+int uipc_shmctl_usage(struct uipc_shm_info *info) {
+    struct shm_info kernel;
+    const int result = uipc_result(shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&kernel));
+    if (result >= 0) {
+        info->used_ids = kernel.used_ids;
+        info->tot = kernel.shm_tot;
+        info->rss = kernel.shm_rss;
+        info->swp = kernel.shm_swp;
+    }
+    return result;
+}
+
+int uipc_msgget(int key, int msgflg) { return uipc_result(msgget(key, msgflg)); }
+
+int uipc_msgsnd(int msqid, int64_t mtype, const void *mtext, size_t msgsz, int msgflg) {
+    struct message small;
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    struct message *const message = room_for(msgsz, &small);
+    if (message == NULL) {
+        return -ENOMEM;
+    }
+    message->mtype = (long)mtype;
+    if (msgsz > 0) {
+        memcpy(message->mtext, mtext, msgsz);
+    }
+    const int result = uipc_result(msgsnd(msqid, message, msgsz, msgflg));
+    if (message != &small) {
+        free(message);
+    }
+    return result;
+}
+
+int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_t msgtyp, int msgflg) {
+    struct message small;
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    struct message *const message = room_for(msgsz, &small);
+    if (message == NULL) {
+        return -ENOMEM;
+    }
+    const int64_t result = uipc_result64(msgrcv(msqid, message, msgsz, (long)msgtyp, msgflg));
+    if (result >= 0) {
+        *mtype = message->mtype;
+        memcpy(mtext, message->mtext, (size_t)result);
+    }
+    if (message != &small) {
+        free(message);
+    }
+    return result;
+}
+
+int uipc_msgctl(int msqid, int cmd) { return uipc_result(msgctl(msqid, cmd, NULL)); }
+
+int uipc_msgctl_stat(int msqid, int cmd, struct uipc_msqid_ds *ds) {
+    struct msqid_ds kernel;
+    const int result = uipc_result(msgctl(msqid, cmd, &kernel));
+    if (result >= 0) {
+        ds->perm = perm_out(&kernel.msg_perm);
+        ds->stime = kernel.msg_stime;
+        ds->rtime = kernel.msg_rtime;
+        ds->ctime = kernel.msg_ctime;
+        ds->cbytes = kernel.__msg_cbytes;
+        ds->qnum = kernel.msg_qnum;
+        ds->qbytes = kernel.msg_qbytes;
+        ds->lspid = kernel.msg_lspid;
+        ds->lrpid = kernel.msg_lrpid;
+    }
+    return result;
+}
+
+int uipc_msgctl_set(int msqid, const struct uipc_msqid_ds *ds) {
+    struct msqid_ds kernel;
+    memset(&kernel, 0, sizeof kernel);
+    perm_in(&kernel.msg_perm, &ds->perm);
+    kernel.msg_qbytes = ds->qbytes;
+    return uipc_result(msgctl(msqid, IPC_SET, &kernel));
+}
+
+int uipc_msgctl_info(int cmd, struct uipc_msginfo *info) {
+    struct msginfo kernel;
+    const int result = uipc_result(msgctl(0, cmd, (struct msqid_ds *)(void *)&kernel));
+    if (result >= 0) {
+        info->msgpool = kernel.msgpool;
+        info->msgmap = kernel.msgmap;
+        info->msgmax = kernel.msgmax;
+        info->msgmnb = kernel.msgmnb;
+        info->msgmni = kernel.msgmni;
+        info->msgssz = kernel.msgssz;
+        info->msgtql = kernel.msgtql;
+        info->msgseg = kernel.msgseg;
+    }
+    return result;
+}

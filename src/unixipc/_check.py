@@ -1,0 +1,68 @@
+"""The one way from a result of the shim to a Python value or exception."""
+
+import errno
+import math
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import ParamSpec
+
+from unixipc._cpython import dispatch
+from unixipc._native import lib
+
+_P = ParamSpec("_P")
+
+NO_ADVICE: Mapping[int, str] = MappingProxyType({})
+
+_INTERRUPTED = -lib.ERESTART
+
+
+class OwnerDiedError(OSError):
+    """The process that held the lock has died (EOWNERDEAD): the lock is yours now, its data may be half-written."""
+
+
+class NotRecoverableError(OSError):
+    """A lock was given up after its owner's death without being made consistent (ENOTRECOVERABLE)."""
+
+
+class IdentifierRemovedError(OSError):
+    """Somebody removed the System V object while the call used it or waited for it (EIDRM)."""
+
+
+_CLASSES = {
+    errno.EOWNERDEAD: OwnerDiedError,
+    errno.ENOTRECOVERABLE: NotRecoverableError,
+    errno.EIDRM: IdentifierRemovedError,
+}
+
+
+def failure(code: int, call: str, *subject: object, advice: str | None = None) -> OSError:
+    """Make the exception for an errno: its text names the call, its subject, and what to do where that is known."""
+    arguments = ", ".join(str(getattr(part, "name", None) or part) for part in subject)
+    text = f"{call}({arguments}): {os.strerror(code)}"
+    if advice:
+        text = f"{text}: {advice}"
+    return _CLASSES.get(code, OSError)(code, text)
+
+
+def check(result: int, call: str, *subject: object, advice: Mapping[int, str] = NO_ADVICE) -> int:
+    """Give back what the shim returned, or raise; `advice` holds what to do about an errno of this call."""
+    if result < 0:
+        raise failure(-result, call, *subject, advice=advice.get(-result))
+    return result
+
+
+def restarting(function: Callable[_P, int], *args: _P.args, **kwargs: _P.kwargs) -> int:
+    """Call into the shim until it answers: it asks to be called again when handlers must run first (shim.h)."""
+    while (result := function(*args, **kwargs)) == _INTERRUPTED:
+        dispatch()
+    return result
+
+
+def timespec(seconds: float) -> tuple[int, int]:
+    """Seconds as the kernel's seconds and nanoseconds, rounded up: a wait never ends before its time."""
+    if math.isnan(seconds):
+        raise ValueError("a timeout must be a number of seconds, not NaN")
+    whole = math.floor(seconds)
+    nanoseconds = math.ceil((seconds - whole) * 1_000_000_000)
+    return (whole + 1, 0) if nanoseconds == 1_000_000_000 else (whole, nanoseconds)

@@ -1,0 +1,445 @@
+"""The compiled shim, as shim.h and constants.h declare it; tests/test_native.py holds the two together."""
+
+from typing import Literal, Protocol, overload, type_check_only
+
+from typing_extensions import Buffer
+
+@type_check_only
+class _CInt(Protocol):
+    def __getitem__(self, index: Literal[0], /) -> int: ...
+    def __setitem__(self, index: Literal[0], value: int, /) -> None: ...
+
+@type_check_only
+class _CBytes(Protocol):
+    def __len__(self) -> int: ...
+
+@type_check_only
+class _Siginfo(Protocol):
+    signo: int
+    error: int
+    code: int
+    members: int
+    pid: int
+    uid: int
+    status: int
+    utime: int
+    stime: int
+    value_int: int
+    value_ptr: int
+    timerid: int
+    overrun: int
+    addr: int
+    addr_lsb: int
+    lower: int
+    upper: int
+    pkey: int
+    band: int
+    fd: int
+    call_addr: int
+    syscall: int
+    arch: int
+
+@type_check_only
+class _Action(Protocol):
+    handler: int
+    mask: int
+    flags: int
+    ours: int
+
+@type_check_only
+class _IpcPerm(Protocol):
+    key: int
+    uid: int
+    gid: int
+    cuid: int
+    cgid: int
+    mode: int
+    seq: int
+
+@type_check_only
+class _ShmidDs(Protocol):
+    perm: _IpcPerm
+    segsz: int
+    atime: int
+    dtime: int
+    ctime: int
+    cpid: int
+    lpid: int
+    nattch: int
+
+@type_check_only
+class _Shminfo(Protocol):
+    shmmax: int
+    shmmin: int
+    shmmni: int
+    shmseg: int
+    shmall: int
+
+@type_check_only
+class _ShmInfo(Protocol):
+    used_ids: int
+    tot: int
+    rss: int
+    swp: int
+
+@type_check_only
+class _MsqidDs(Protocol):
+    perm: _IpcPerm
+    stime: int
+    rtime: int
+    ctime: int
+    cbytes: int
+    qnum: int
+    qbytes: int
+    lspid: int
+    lrpid: int
+
+@type_check_only
+class _Msginfo(Protocol):
+    msgpool: int
+    msgmap: int
+    msgmax: int
+    msgmnb: int
+    msgmni: int
+    msgssz: int
+    msgtql: int
+    msgseg: int
+
+@type_check_only
+class _Lib(Protocol):
+    SIGHUP: int
+    SIGINT: int
+    SIGQUIT: int
+    SIGILL: int
+    SIGTRAP: int
+    SIGABRT: int
+    SIGBUS: int
+    SIGFPE: int
+    SIGKILL: int
+    SIGUSR1: int
+    SIGSEGV: int
+    SIGUSR2: int
+    SIGPIPE: int
+    SIGALRM: int
+    SIGTERM: int
+    SIGSTKFLT: int
+    SIGCHLD: int
+    SIGCONT: int
+    SIGSTOP: int
+    SIGTSTP: int
+    SIGTTIN: int
+    SIGTTOU: int
+    SIGURG: int
+    SIGXCPU: int
+    SIGXFSZ: int
+    SIGVTALRM: int
+    SIGPROF: int
+    SIGWINCH: int
+    SIGIO: int
+    SIGPWR: int
+    SIGSYS: int
+    SIGIOT: int
+    SIGCLD: int
+    SIGPOLL: int
+    SIG_BLOCK: int
+    SIG_UNBLOCK: int
+    SIG_SETMASK: int
+    SA_NOCLDSTOP: int
+    SA_NOCLDWAIT: int
+    SA_SIGINFO: int
+    SA_ONSTACK: int
+    SA_RESTART: int
+    SA_NODEFER: int
+    SA_RESETHAND: int
+    SA_INTERRUPT: int
+    SA_NOMASK: int
+    SA_ONESHOT: int
+    SA_STACK: int
+    SI_USER: int
+    SI_KERNEL: int
+    SI_QUEUE: int
+    SI_TIMER: int
+    SI_MESGQ: int
+    SI_ASYNCIO: int
+    SI_SIGIO: int
+    SI_TKILL: int
+    SI_DETHREAD: int
+    SI_ASYNCNL: int
+    ILL_ILLOPC: int
+    ILL_ILLOPN: int
+    ILL_ILLADR: int
+    ILL_ILLTRP: int
+    ILL_PRVOPC: int
+    ILL_PRVREG: int
+    ILL_COPROC: int
+    ILL_BADSTK: int
+    ILL_BADIADDR: int
+    FPE_INTDIV: int
+    FPE_INTOVF: int
+    FPE_FLTDIV: int
+    FPE_FLTOVF: int
+    FPE_FLTUND: int
+    FPE_FLTRES: int
+    FPE_FLTINV: int
+    FPE_FLTSUB: int
+    FPE_FLTUNK: int
+    FPE_CONDTRAP: int
+    SEGV_MAPERR: int
+    SEGV_ACCERR: int
+    SEGV_BNDERR: int
+    SEGV_PKUERR: int
+    SEGV_ACCADI: int
+    SEGV_ADIDERR: int
+    SEGV_ADIPERR: int
+    SEGV_MTEAERR: int
+    SEGV_MTESERR: int
+    BUS_ADRALN: int
+    BUS_ADRERR: int
+    BUS_OBJERR: int
+    BUS_MCEERR_AR: int
+    BUS_MCEERR_AO: int
+    TRAP_BRKPT: int
+    TRAP_TRACE: int
+    TRAP_BRANCH: int
+    TRAP_HWBKPT: int
+    TRAP_UNK: int
+    CLD_EXITED: int
+    CLD_KILLED: int
+    CLD_DUMPED: int
+    CLD_TRAPPED: int
+    CLD_STOPPED: int
+    CLD_CONTINUED: int
+    POLL_IN: int
+    POLL_OUT: int
+    POLL_MSG: int
+    POLL_ERR: int
+    POLL_PRI: int
+    POLL_HUP: int
+    IPC_PRIVATE: int
+    IPC_CREAT: int
+    IPC_EXCL: int
+    IPC_NOWAIT: int
+    IPC_RMID: int
+    IPC_SET: int
+    IPC_STAT: int
+    IPC_INFO: int
+    SHM_R: int
+    SHM_W: int
+    SHM_HUGETLB: int
+    SHM_NORESERVE: int
+    SHM_HUGE_SHIFT: int
+    SHM_HUGE_MASK: int
+    SHM_HUGE_2MB: int
+    SHM_HUGE_1GB: int
+    SHM_RDONLY: int
+    SHM_RND: int
+    SHM_REMAP: int
+    SHM_EXEC: int
+    SHM_LOCK: int
+    SHM_UNLOCK: int
+    SHM_STAT: int
+    SHM_INFO: int
+    SHM_STAT_ANY: int
+    SHM_DEST: int
+    SHM_LOCKED: int
+    MSG_NOERROR: int
+    MSG_EXCEPT: int
+    MSG_COPY: int
+    MSG_STAT: int
+    MSG_INFO: int
+    MSG_STAT_ANY: int
+    PROT_NONE: int
+    PROT_READ: int
+    PROT_WRITE: int
+    PROT_EXEC: int
+    PROT_SEM: int
+    PROT_GROWSDOWN: int
+    PROT_GROWSUP: int
+    MAP_FILE: int
+    MAP_SHARED: int
+    MAP_PRIVATE: int
+    MAP_SHARED_VALIDATE: int
+    MAP_TYPE: int
+    MAP_FIXED: int
+    MAP_ANONYMOUS: int
+    MAP_ANON: int
+    MAP_32BIT: int
+    MAP_GROWSDOWN: int
+    MAP_DENYWRITE: int
+    MAP_EXECUTABLE: int
+    MAP_LOCKED: int
+    MAP_NORESERVE: int
+    MAP_POPULATE: int
+    MAP_NONBLOCK: int
+    MAP_STACK: int
+    MAP_HUGETLB: int
+    MAP_SYNC: int
+    MAP_FIXED_NOREPLACE: int
+    MAP_UNINITIALIZED: int
+    MAP_DROPPABLE: int
+    MAP_HUGE_SHIFT: int
+    MAP_HUGE_MASK: int
+    MAP_HUGE_16KB: int
+    MAP_HUGE_64KB: int
+    MAP_HUGE_512KB: int
+    MAP_HUGE_1MB: int
+    MAP_HUGE_2MB: int
+    MAP_HUGE_8MB: int
+    MAP_HUGE_16MB: int
+    MAP_HUGE_32MB: int
+    MAP_HUGE_256MB: int
+    MAP_HUGE_512MB: int
+    MAP_HUGE_1GB: int
+    MAP_HUGE_2GB: int
+    MAP_HUGE_16GB: int
+    MS_ASYNC: int
+    MS_INVALIDATE: int
+    MS_SYNC: int
+    MREMAP_MAYMOVE: int
+    MREMAP_FIXED: int
+    MREMAP_DONTUNMAP: int
+    MADV_NORMAL: int
+    MADV_RANDOM: int
+    MADV_SEQUENTIAL: int
+    MADV_WILLNEED: int
+    MADV_DONTNEED: int
+    MADV_FREE: int
+    MADV_REMOVE: int
+    MADV_DONTFORK: int
+    MADV_DOFORK: int
+    MADV_HWPOISON: int
+    MADV_SOFT_OFFLINE: int
+    MADV_MERGEABLE: int
+    MADV_UNMERGEABLE: int
+    MADV_HUGEPAGE: int
+    MADV_NOHUGEPAGE: int
+    MADV_COLLAPSE: int
+    MADV_DONTDUMP: int
+    MADV_DODUMP: int
+    MADV_WIPEONFORK: int
+    MADV_KEEPONFORK: int
+    MADV_COLD: int
+    MADV_PAGEOUT: int
+    MADV_POPULATE_READ: int
+    MADV_POPULATE_WRITE: int
+    MADV_DONTNEED_LOCKED: int
+    MADV_GUARD_INSTALL: int
+    MADV_GUARD_REMOVE: int
+    O_CLOEXEC: int
+    O_NONBLOCK: int
+    O_DIRECT: int
+    S_IFREG: int
+    S_IFCHR: int
+    S_IFBLK: int
+    S_IFIFO: int
+    S_IFSOCK: int
+    PR_SET_PDEATHSIG: int
+    PR_SET_CHILD_SUBREAPER: int
+    ERESTART: int
+    UIPC_SIGINFO_SIZE: int
+    UIPC_SI_SENDER: int
+    UIPC_SI_CHILD: int
+    UIPC_SI_VALUE: int
+    UIPC_SI_TIMER_ID: int
+    UIPC_SI_ADDR: int
+    UIPC_SI_ADDR_LSB: int
+    UIPC_SI_BOUNDS: int
+    UIPC_SI_PKEY: int
+    UIPC_SI_POLL: int
+    UIPC_SI_SYS: int
+    def uipc_sigrtmin(self) -> int: ...
+    def uipc_sigrtmax(self) -> int: ...
+    def uipc_kill(self, pid: int, signum: int, /) -> int: ...
+    def uipc_killpg(self, pgrp: int, signum: int, /) -> int: ...
+    def uipc_tgkill(self, tgid: int, tid: int, signum: int, /) -> int: ...
+    def uipc_raise(self, signum: int, /) -> int: ...
+    def uipc_sigqueue(self, pid: int, signum: int, sival_int: int, /) -> int: ...
+    def uipc_sigqueue_ptr(self, pid: int, signum: int, sival_ptr: int, /) -> int: ...
+    def uipc_pidfd_open(self, pid: int, flags: int, /) -> int: ...
+    def uipc_pidfd_send_signal(self, pidfd: int, signum: int, siginfo: bytes | None, flags: int, /) -> int: ...
+    def uipc_sigprocmask(self, how: int, set: _CInt | None, oldset: _CInt | None, /) -> int: ...
+    def uipc_sigpending(self, set: _CInt, /) -> int: ...
+    def uipc_sigsuspend(self, mask: int, /) -> int: ...
+    def uipc_pause(self) -> int: ...
+    def uipc_sigwaitinfo(self, set: int, siginfo: _CBytes, /) -> int: ...
+    def uipc_sigtimedwait(self, set: int, siginfo: _CBytes, seconds: int, nanoseconds: int, /) -> int: ...
+    def uipc_alarm(self, seconds: int, /) -> int: ...
+    def uipc_abort(self) -> int: ...
+    def uipc_siginfo(self, raw: bytes, decoded: _Siginfo, /) -> int: ...
+    def uipc_sig_dfl(self) -> int: ...
+    def uipc_sig_ign(self) -> int: ...
+    def uipc_sigaction_get(self, signum: int, action: _Action, /) -> int: ...
+    def uipc_sigaction_set(self, signum: int, handler: int, mask: int, flags: int, /) -> int: ...
+    def uipc_sigaction_python(self, signum: int, mask: int, flags: int, /) -> int: ...
+    def uipc_signals_lost(self) -> int: ...
+    def uipc_ftok(self, pathname: bytes, proj_id: int, key: _CInt, /) -> int: ...
+    def uipc_shmget(self, key: int, size: int, shmflg: int, /) -> int: ...
+    def uipc_shmat(self, shmid: int, shmaddr: int, shmflg: int, address: _CInt, size: _CInt, /) -> int: ...
+    def uipc_shmdt(self, shmaddr: int, /) -> int: ...
+    def uipc_shmctl(self, shmid: int, cmd: int, /) -> int: ...
+    def uipc_shmctl_stat(self, shmid: int, cmd: int, ds: _ShmidDs, /) -> int: ...
+    def uipc_shmctl_set(self, shmid: int, ds: _ShmidDs, /) -> int: ...
+    def uipc_shmctl_limits(self, info: _Shminfo, /) -> int: ...
+    def uipc_shmctl_usage(self, info: _ShmInfo, /) -> int: ...
+    def uipc_msgget(self, key: int, msgflg: int, /) -> int: ...
+    def uipc_msgsnd(self, msqid: int, mtype: int, mtext: _CBytes, msgsz: int, msgflg: int, /) -> int: ...
+    def uipc_msgrcv(self, msqid: int, mtype: _CInt, mtext: _CBytes, msgsz: int, msgtyp: int, msgflg: int, /) -> int: ...
+    def uipc_msgctl(self, msqid: int, cmd: int, /) -> int: ...
+    def uipc_msgctl_stat(self, msqid: int, cmd: int, ds: _MsqidDs, /) -> int: ...
+    def uipc_msgctl_set(self, msqid: int, ds: _MsqidDs, /) -> int: ...
+    def uipc_msgctl_info(self, cmd: int, info: _Msginfo, /) -> int: ...
+    def uipc_page_size(self) -> int: ...
+    def uipc_mmap(
+        self, hint: int, length: int, prot: int, flags: int, fd: int, offset: int, address: _CInt, /
+    ) -> int: ...
+    def uipc_munmap(self, address: int, length: int, /) -> int: ...
+    def uipc_mprotect(self, address: int, length: int, prot: int, /) -> int: ...
+    def uipc_msync(self, address: int, length: int, flags: int, /) -> int: ...
+    def uipc_mremap(
+        self, address: int, old_size: int, new_size: int, flags: int, new_address: int, moved: _CInt, /
+    ) -> int: ...
+    def uipc_madvise(self, address: int, length: int, advice: int, /) -> int: ...
+    def uipc_mlock(self, address: int, length: int, /) -> int: ...
+    def uipc_munlock(self, address: int, length: int, /) -> int: ...
+    def uipc_mincore(self, address: int, length: int, vec: _CBytes, /) -> int: ...
+    def uipc_pipe(self, flags: int, read_end: _CInt, write_end: _CInt, /) -> int: ...
+    def uipc_mkfifo(self, pathname: bytes, mode: int, /) -> int: ...
+    def uipc_mknod(self, pathname: bytes, mode: int, dev: int, /) -> int: ...
+    def uipc_read(self, fd: int, buffer: _CBytes, count: int, /) -> int: ...
+    def uipc_write(self, fd: int, buffer: _CBytes, count: int, /) -> int: ...
+    def uipc_prctl(self, option: int, argument: int, /) -> int: ...
+
+@type_check_only
+class _FFI(Protocol):
+    NULL: None
+    @overload
+    def new(self, cdecl: Literal["struct uipc_siginfo *"], /) -> _Siginfo: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_action *"], /) -> _Action: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_ipc_perm *"], /) -> _IpcPerm: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_shmid_ds *"], /) -> _ShmidDs: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_shminfo *"], /) -> _Shminfo: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_shm_info *"], /) -> _ShmInfo: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_msqid_ds *"], /) -> _MsqidDs: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_msginfo *"], /) -> _Msginfo: ...
+    @overload
+    def new(self, cdecl: Literal["int *"], init: int = ..., /) -> _CInt: ...
+    @overload
+    def new(self, cdecl: Literal["int64_t *"], init: int = ..., /) -> _CInt: ...
+    @overload
+    def new(self, cdecl: Literal["uint64_t *"], init: int = ..., /) -> _CInt: ...
+    @overload
+    def new(self, cdecl: Literal["size_t *"], init: int = ..., /) -> _CInt: ...
+    @overload
+    def new(self, cdecl: Literal["unsigned char[]", "char[]"], length: int, /) -> _CBytes: ...
+    def from_buffer(self, python_buffer: Buffer, /) -> _CBytes: ...
+    def buffer(self, cdata: _CBytes, size: int = ..., /) -> memoryview: ...
+
+lib: _Lib
+ffi: _FFI

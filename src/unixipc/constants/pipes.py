@@ -1,0 +1,34 @@
+"""Names of pipe(2) and mknod(2)."""
+
+from enum import IntEnum, IntFlag
+from typing import Final
+
+from unixipc import _native
+
+
+class PipeFlag(IntFlag):
+    """How both ends of a pipe behave (pipe(2))."""
+
+    O_CLOEXEC = _native.lib.O_CLOEXEC
+    O_NONBLOCK = _native.lib.O_NONBLOCK
+    O_DIRECT = _native.lib.O_DIRECT
+
+
+class FileType(IntEnum):
+    """What kind of node to make (mknod(2))."""
+
+    S_IFREG = _native.lib.S_IFREG
+    S_IFCHR = _native.lib.S_IFCHR
+    S_IFBLK = _native.lib.S_IFBLK
+    S_IFIFO = _native.lib.S_IFIFO
+    S_IFSOCK = _native.lib.S_IFSOCK
+
+
+O_CLOEXEC: Final = PipeFlag.O_CLOEXEC
+O_NONBLOCK: Final = PipeFlag.O_NONBLOCK
+O_DIRECT: Final = PipeFlag.O_DIRECT
+S_IFREG: Final = FileType.S_IFREG
+S_IFCHR: Final = FileType.S_IFCHR
+S_IFBLK: Final = FileType.S_IFBLK
+S_IFIFO: Final = FileType.S_IFIFO
+S_IFSOCK: Final = FileType.S_IFSOCK

@@ -1,0 +1,31 @@
+"""What Python hands over, as C takes it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from unixipc._native import ffi
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from unixipc._native import _CBytes
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+def path_argument(path: Path) -> bytes:
+    """Encode a path as the file system does; a NUL, or what has no encoding, is a ValueError."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"the path {path!r} contains a NUL")
+    return encoded
+
+
+def bytes_argument(data: Buffer) -> _CBytes:
+    """Lend C the bytes of any contiguous buffer; they cannot be resized meanwhile."""
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not contiguous: make bytes() of it first")
+    return ffi.from_buffer(view)

@@ -1,0 +1,140 @@
+"""sigaction(2), with Python handlers that get what it promises; docs/delivery.md tells how."""
+
+import errno
+import signal as stdlib_signal
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from unixipc import _cpython
+from unixipc._check import check, failure
+from unixipc._native import ffi, lib
+from unixipc.constants.signals import SA_RESTART, Disposition, SaFlag, Signal
+from unixipc.libc.siginfo import Siginfo
+from unixipc.libc.sigset import SignalSet, check_signal
+
+_FAULTS = {Signal.SIGSEGV, Signal.SIGBUS, Signal.SIGFPE, Signal.SIGILL}
+_UNCATCHABLE = {Signal.SIGKILL, Signal.SIGSTOP}
+
+
+@dataclass(frozen=True, slots=True)
+class NativeHandler:
+    """A handler in machine code, by its address: installed with exactly the flags and the mask that it is given with.
+
+    The address must be that of a function which may run as a signal handler (signal-safety(7)); nothing can check this.
+    `sigaction` reports the handlers of other code as one, to be put back exactly; where that code is the standard
+    library's `signal`, `python` is what `signal.getsignal` gave.
+    """
+
+    address: int
+    python: object = field(default=None, repr=False)
+
+
+Handler: TypeAlias = Disposition | Callable[[int], object] | Callable[[int, Siginfo], object] | NativeHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Sigaction:
+    """What a process does when a signal arrives (sigaction(2)).
+
+    A callable handler is called as `handler(signum)`, with SA_SIGINFO as `handler(signum, info)`, on the main thread.
+    `mask` takes any iterable of signals.
+    """
+
+    handler: Handler
+    mask: Iterable[int] = SignalSet()
+    flags: int = SaFlag(0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", SignalSet(self.mask))
+        object.__setattr__(self, "flags", SaFlag(self.flags))
+
+
+def _current(signum: int) -> Sigaction:
+    action = ffi.new("struct uipc_action *")
+    check(lib.uipc_sigaction_get(signum, action), "sigaction", signum)
+    handler: Handler
+    if action.ours and signum in _cpython.handlers:
+        handler = _cpython.handlers[signum]
+    elif action.handler in (Disposition.SIG_DFL, Disposition.SIG_IGN):
+        handler = Disposition(action.handler)
+    else:
+        python = stdlib_signal.getsignal(signum)
+        handler = NativeHandler(action.handler, python if callable(python) else None)
+    return Sigaction(handler, SignalSet.from_mask(action.mask), action.flags)
+
+
+def _check_handler(signum: int, handler: object) -> Handler:
+    if isinstance(handler, NativeHandler):
+        return handler
+    if isinstance(handler, int) and handler in (Disposition.SIG_DFL, Disposition.SIG_IGN):
+        return Disposition(handler)
+    if not callable(handler):
+        raise TypeError(f"a handler is SIG_DFL, SIG_IGN, a callable or a NativeHandler, not {handler!r}")
+    if signum in _FAULTS:
+        raise failure(
+            errno.EINVAL,
+            "sigaction",
+            signum,
+            advice="no Python code can run on a fault; give SIG_DFL, SIG_IGN or a NativeHandler",
+        )
+    return handler
+
+
+def _install(signum: int, act: Sigaction) -> None:
+    mask, flags = SignalSet(act.mask).mask, int(act.flags)
+    handler = _check_handler(signum, act.handler)
+    recorded: object
+    native: int | None
+    if isinstance(handler, Disposition):
+        recorded, native = stdlib_signal.Handlers(handler), int(handler)
+    elif isinstance(handler, NativeHandler):
+        recorded = stdlib_signal.SIG_DFL if handler.python is None else handler.python
+        native = handler.address
+    else:
+        recorded, native = _cpython.dispatch, None
+    _cpython.dispatch()
+    before = _cpython.handlers.get(signum)
+    try:
+        if native is None:
+            _cpython.handlers[signum] = handler  # type: ignore[assignment]
+        check(_cpython.sigaction(signum, recorded, native, mask, flags), "sigaction", signum)
+    except BaseException:
+        if before is None:
+            _cpython.handlers.pop(signum, None)
+        else:
+            _cpython.handlers[signum] = before
+        raise
+    if native is not None:
+        _cpython.handlers.pop(signum, None)
+
+
+def sigaction(signum: int, act: Sigaction | None = None) -> Sigaction:
+    """Examine and change what a signal does; return what it did before, whoever installed that (sigaction(2)).
+
+    A change is for the main thread alone (ValueError elsewhere), as with `signal.signal`. No callable can handle
+    SIGSEGV, SIGBUS, SIGFPE or SIGILL: OSError (EINVAL), as for a number that is no signal.
+    """
+    signum = check_signal(signum, "sigaction")
+    previous = _current(signum)
+    if act is None:
+        return previous
+    if not isinstance(act, Sigaction):
+        raise TypeError(f"act is a Sigaction, not {act!r}")
+    if signum in _UNCATCHABLE:
+        raise failure(errno.EINVAL, "sigaction", signum, advice="this signal cannot be caught or ignored")
+    if threading.get_ident() != threading.main_thread().ident:
+        raise ValueError("sigaction() changes handlers on the main thread only")
+    _install(signum, act)
+    return previous
+
+
+def signal(signum: int, handler: Handler) -> Handler:
+    """Set a handler with BSD semantics, and return the one before it (signal(2)): SA_RESTART, and nothing else."""
+    return sigaction(signum, Sigaction(handler, (), SA_RESTART)).handler
+
+
+def signals_lost() -> int:
+    """Count the deliveries for which there was no room: on threads other than the main one, a thousand at a time."""
+    return lib.uipc_signals_lost()

@@ -1,0 +1,165 @@
+"""signal(7): sending signals, masks and waits. Handlers are in delivery.py."""
+
+from __future__ import annotations
+
+import errno
+import operator
+from typing import TYPE_CHECKING
+
+from unixipc._check import check, restarting, timespec
+from unixipc._native import ffi, lib
+from unixipc.constants.signals import SIGABRT
+from unixipc.libc.siginfo import Siginfo
+from unixipc.libc.sigset import SignalSet, check_signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from unixipc._native import _CBytes
+
+_INT = range(-(2**31), 2**31)
+_SENDING = {
+    errno.EPERM: "the target runs as another user; CAP_KILL is needed",
+    errno.ESRCH: "there is no such process, group or thread",
+}
+_QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see RLIMIT_SIGPENDING in getrlimit(2)"}
+
+
+def kill(pid: int, sig: int) -> None:
+    """Send a signal to a process, a group or everybody (kill(2)); signal 0 only checks."""
+    check(lib.uipc_kill(pid, sig), "kill", pid, sig, advice=_SENDING)
+
+
+def killpg(pgrp: int, sig: int) -> None:
+    """Send a signal to a process group (killpg(3))."""
+    check(lib.uipc_killpg(pgrp, sig), "killpg", pgrp, sig, advice=_SENDING)
+
+
+def tgkill(tgid: int, tid: int, sig: int) -> None:
+    """Send a signal to one thread of a process (tgkill(2))."""
+    check(lib.uipc_tgkill(tgid, tid, sig), "tgkill", tgid, tid, sig, advice=_SENDING)
+
+
+def raise_(sig: int) -> None:
+    """Send a signal to the calling thread (raise(3))."""
+    check(lib.uipc_raise(check_signal(sig, "raise")), "raise", sig)
+
+
+def sigqueue(pid: int, sig: int, value: int = 0, *, pointer: int | None = None) -> None:
+    """Queue a signal with a value (sigqueue(3)).
+
+    `value` is the C int `sival_int`; OverflowError beyond it. `pointer` sets the address `sival_ptr` instead.
+    """
+    if pointer is not None:
+        check(lib.uipc_sigqueue_ptr(pid, sig, pointer), "sigqueue", pid, sig, pointer, advice=_QUEUEING)
+    elif operator.index(value) in _INT:
+        check(lib.uipc_sigqueue(pid, sig, value), "sigqueue", pid, sig, value, advice=_QUEUEING)
+    else:
+        raise OverflowError(f"sigqueue(): the value {value} does not fit a C int; pass an address as pointer=")
+
+
+def pidfd_open(pid: int, flags: int = 0) -> int:
+    """Open a descriptor that refers to a process and to no other, ever (pidfd_open(2)); it is close-on-exec."""
+    return check(lib.uipc_pidfd_open(pid, flags), "pidfd_open", pid, advice=_SENDING)
+
+
+def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: int = 0) -> None:
+    """Send a signal to the process of a pidfd (pidfd_send_signal(2)).
+
+    The kernel takes an `info` of one's own only for the calling process, or with an si_code below zero other than
+    SI_TKILL.
+    """
+    raw = ffi.NULL if info is None else info.raw
+    check(lib.uipc_pidfd_send_signal(pidfd, sig, raw, flags), "pidfd_send_signal", pidfd, sig, advice=_SENDING)
+
+
+def sigprocmask(how: int, set: Iterable[int] | None = None) -> SignalSet:  # noqa: A002 - the man page's name
+    """Change the calling thread's mask of blocked signals, and return the one before (sigprocmask(2)).
+
+    Handlers of signals that were delivered before the call run before it takes effect; those of signals that it
+    unblocks have run when it returns, on the main thread.
+    """
+    old = ffi.new("uint64_t *")
+    new = ffi.NULL if set is None else ffi.new("uint64_t *", SignalSet(set).mask)
+    check(restarting(lib.uipc_sigprocmask, how, new, old), "sigprocmask", how)
+    return SignalSet.from_mask(old[0])
+
+
+pthread_sigmask = sigprocmask
+
+
+def sigpending() -> SignalSet:
+    """Tell which signals are blocked and wait for the calling thread or its process (sigpending(2))."""
+    pending = ffi.new("uint64_t *")
+    check(lib.uipc_sigpending(pending), "sigpending")
+    return SignalSet.from_mask(pending[0])
+
+
+def _caught(result: int, call: str) -> None:
+    if result != -errno.EINTR:
+        check(result, call)
+
+
+def sigsuspend(mask: Iterable[int]) -> None:
+    """Wait under a temporary mask until a signal was caught, and return after its handler (sigsuspend(2)).
+
+    The handler runs under that mask, and the mask from before the call is back when it returns. A signal that was
+    blocked before the call cannot slip by. C's constant result, -1 with EINTR, is None here.
+    """
+    _caught(restarting(lib.uipc_sigsuspend, SignalSet(mask).mask), "sigsuspend")
+
+
+def pause() -> None:
+    """Wait until a signal was caught, and return after its handler (pause(2)); C's constant EINTR is None here."""
+    _caught(restarting(lib.uipc_pause), "pause")
+
+
+def _siginfo(buffer: _CBytes) -> Siginfo:
+    return Siginfo(bytes(ffi.buffer(buffer)))
+
+
+def sigwait(set: Iterable[int]) -> int:  # noqa: A002 - the man page's name
+    """Accept a signal of the set, which must be blocked, and return its number (sigwait(3)).
+
+    Handlers of other signals run while it waits, and it goes on after them.
+    """
+    while True:
+        try:
+            return sigwaitinfo(set).si_signo
+        except InterruptedError:
+            continue
+
+
+def sigwaitinfo(set: Iterable[int]) -> Siginfo:  # noqa: A002 - the man page's name
+    """Accept a signal of the set, which must be blocked (sigwaitinfo(2)).
+
+    InterruptedError when a signal outside the set was handled.
+    """
+    wanted = SignalSet(set)
+    info = ffi.new("unsigned char[]", lib.UIPC_SIGINFO_SIZE)
+    check(restarting(lib.uipc_sigwaitinfo, wanted.mask, info), "sigwaitinfo", wanted)
+    return _siginfo(info)
+
+
+def sigtimedwait(set: Iterable[int], timeout: float) -> Siginfo:  # noqa: A002 - the man page's name
+    """Accept a signal of the set within so many seconds (sigtimedwait(2)); 0 only looks.
+
+    BlockingIOError (EAGAIN) when none came, InterruptedError when a signal outside the set was handled.
+    """
+    wanted = SignalSet(set)
+    info = ffi.new("unsigned char[]", lib.UIPC_SIGINFO_SIZE)
+    result = restarting(lib.uipc_sigtimedwait, wanted.mask, info, *timespec(timeout))
+    check(result, "sigtimedwait", wanted, timeout, advice={errno.EAGAIN: "no signal of the set came in time"})
+    return _siginfo(info)
+
+
+def alarm(seconds: int) -> int:
+    """Have SIGALRM sent in so many seconds, 0 for never, and return what was left of the alarm before (alarm(2))."""
+    return lib.uipc_alarm(seconds)
+
+
+def abort() -> None:
+    """End the process with SIGABRT (abort(3)), after a Python handler of it, which can prevent that by raising."""
+    sigprocmask(lib.SIG_UNBLOCK, {SIGABRT})
+    raise_(SIGABRT)
+    lib.uipc_abort()

@@ -1,0 +1,141 @@
+"""Fixtures for tests that fork, and the check that each test leaves the process and the system as it found them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+
+import pytest
+
+from unixipc import libc, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEADLINE = 30.0
+
+
+def _open_descriptors() -> dict[str, str]:
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[entry.name] = str(entry.readlink())
+        except FileNotFoundError:  # the descriptor that listed the folder
+            continue
+    return found
+
+
+def _sysv_ids(kind: str) -> set[str]:
+    """The ids of this user's objects: other users' come and go as they like."""
+    head, *rows = [line.split() for line in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()]
+    rows = [row for row in rows if row[head.index("uid")] == str(os.geteuid())]
+    return {f"{kind} id {row[1]} (key {row[0]})" for row in rows}
+
+
+def _names(folder: str) -> set[str]:
+    path = Path(folder)
+    return {str(entry) for entry in path.iterdir()} if path.is_dir() else set()
+
+
+def _dispositions() -> dict[str, libc.Sigaction]:
+    catchable = libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP}
+    return {f"disposition of signal {int(signum)}": libc.sigaction(signum) for signum in catchable}
+
+
+def _children() -> set[str]:
+    tasks = Path("/proc/self/task").iterdir()
+    return {f"child {pid}" for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def _state() -> dict[str, object]:
+    state: dict[str, object] = {
+        "mask": libc.sigprocmask(libc.SIG_BLOCK),
+        "wakeup fd": signal.set_wakeup_fd(-1),
+        "alarm": signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+        "umask": os.umask(0o22),
+    }
+    os.umask(state["umask"])  # type: ignore[arg-type]
+    state |= _dispositions()
+    state |= {f"descriptor {number} ({target})": True for number, target in _open_descriptors().items()}
+    things = _children() | _names("/dev/shm") | _names("/dev/mqueue")  # noqa: S108 - looked at only
+    for kind in ("shm", "msg", "sem"):
+        things |= _sysv_ids(kind)
+    things |= {f"thread {thread.name}" for thread in threading.enumerate()}
+    return state | dict.fromkeys(things, True)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind() -> Iterator[None]:
+    before = _state()
+    yield
+    after = _state()
+    changed = [
+        f"{thing}: {before.get(thing, 'absent')} became {after.get(thing, 'absent')}"
+        for thing in sorted(before.keys() | after.keys())
+        if before.get(thing) != after.get(thing)
+    ]
+    assert not changed, "the test left behind:\n" + "\n".join(changed)
+
+
+class Fork(Protocol):
+    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> processes.Child[T]: ...
+
+
+@pytest.fixture
+def fork(leaves_nothing_behind: None) -> Iterator[Fork]:
+    """Fork children that are killed and reaped with the test, and must end in time: `child.result(DEADLINE)`."""
+    with ExitStack() as children:
+
+        def start(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> processes.Child[T]:
+            return children.enter_context(processes.fork(function, *args, **kwargs))
+
+        yield start
+
+
+class Gate:
+    """A handshake between forked processes: whoever waits goes on when another has opened, and never without."""
+
+    def __init__(self) -> None:
+        self._waits, self._opens = os.pipe()
+
+    def open(self) -> None:
+        """Let one `wait` through."""
+        os.write(self._opens, b"!")
+
+    def wait(self) -> None:
+        """Take one `open`, within the deadline."""
+        if not select.select([self._waits], [], [], DEADLINE)[0]:
+            raise TimeoutError(f"nobody opened the gate within {DEADLINE} seconds")
+        os.read(self._waits, 1)
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self._waits)
+        os.close(self._opens)
+
+
+@pytest.fixture
+def gate(leaves_nothing_behind: None) -> Iterator[Callable[[], Gate]]:
+    """Make gates, to be made before the fork."""
+    gates: list[Gate] = []
+
+    def make() -> Gate:
+        gates.append(Gate())
+        return gates[-1]
+
+    yield make
+    for made in gates:
+        made.close()
+
+
+def sleeps(pid: int) -> bool:
+    """Whether the kernel has put the process to sleep, as it does in a blocking call."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
