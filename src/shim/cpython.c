@@ -111,10 +111,11 @@ static int block_everything(PyObject *module, uint64_t *before) {
     return result;
 }
 
-PyDoc_STRVAR(sigaction_doc,
-             "sigaction(signum, recorded, native, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and install, in "
-             "one go with all signals blocked, the native handler at that address, or for None the C handler behind "
-             "Python's. Returns 0 or -errno.");
+PyDoc_STRVAR(
+    sigaction_doc,
+    "sigaction(signum, recorded, native, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and install, in "
+    "one go with all signals blocked, the native handler at that address, or for None the C handler behind "
+    "Python's. Returns 0 or -errno.");
 
 static PyObject *install(PyObject *module, PyObject *args) {
     int signum;
@@ -159,15 +160,15 @@ static PyObject *deliver_as(PyObject *module, PyObject *siginfo) {
 enum origin { FROM_MMAP, FROM_SHMAT };
 
 struct memory {
-    PyObject_HEAD
+    PyObject head;
     uint64_t address;
     Py_ssize_t length;
     Py_ssize_t pins; /* views and calls that use the memory now */
     enum origin origin;
     bool readable;
     bool writable;
-    bool poisoned; /* touching it is fatal whatever mprotect() says */
-    bool closed;   /* by munmap() or shmdt(); the memory itself goes with the last pin */
+    bool poisoned;  /* touching it is fatal whatever mprotect() says */
+    bool closed;    /* by munmap() or shmdt(); the memory itself goes with the last pin */
     pid_t forkless; /* MADV_DONTFORK: the only process that has the memory; 0 without it */
 };
 
@@ -185,8 +186,7 @@ static int give_back(struct memory *memory) {
 
 static int refuse_closed(const struct memory *memory) {
     if (memory->closed) {
-        PyErr_Format(PyExc_ValueError, "this %s is closed",
-                     memory->origin == FROM_MMAP ? "mapping" : "attachment");
+        PyErr_Format(PyExc_ValueError, "this %s is closed", memory->origin == FROM_MMAP ? "mapping" : "attachment");
         return -1;
     }
     if (is_absent(memory)) {
@@ -225,7 +225,8 @@ static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
         PyErr_SetString(PyExc_BufferError, "this memory, or part of it, cannot be read: mprotect() all of it first");
         return -1;
     }
-    if (PyBuffer_FillInfo(view, self, (void *)(uintptr_t)memory->address, memory->length, !memory->writable, flags) < 0) {
+    void *const start = (void *)(uintptr_t)memory->address;
+    if (PyBuffer_FillInfo(view, self, start, memory->length, !memory->writable, flags) < 0) {
         return -1;
     }
     memory->pins++;
@@ -239,6 +240,13 @@ static void memory_releasebuffer(PyObject *self, Py_buffer *view) {
 
 static Py_ssize_t memory_length(PyObject *self) { return memory_of(self)->closed ? 0 : memory_of(self)->length; }
 
+static const char *access_of(const struct memory *memory) {
+    if (!memory->readable || memory->poisoned) {
+        return ", inaccessible";
+    }
+    return memory->writable ? "" : ", read-only";
+}
+
 static PyObject *memory_repr(PyObject *self) {
     const struct memory *const memory = memory_of(self);
     PyObject *const name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
@@ -247,7 +255,7 @@ static PyObject *memory_repr(PyObject *self) {
         text = PyUnicode_FromFormat("<%U closed>", name);
     } else if (name != NULL) {
         text = PyUnicode_FromFormat("<%U %zd bytes at %p%s>", name, memory->length, (void *)(uintptr_t)memory->address,
-                                    !memory->readable || memory->poisoned ? ", inaccessible" : memory->writable ? "" : ", read-only");
+                                    access_of(memory));
     }
     Py_XDECREF(name);
     return text;

@@ -14,10 +14,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define RECORDS 64           /* one is nearly always enough: see keep() */
-#define ELSEWHERE 1024       /* a power of two */
-#define NESTED_FREELY 100    /* handlers on top of each other before the rest is held back */
-#define NESTED_AT_MOST 1024  /* the same, where handlers unblock signals themselves */
+#define RECORDS 64          /* one is nearly always enough: see keep() */
+#define ELSEWHERE 1024      /* a power of two */
+#define NESTED_FREELY 100   /* handlers on top of each other before the rest is held back */
+#define NESTED_AT_MOST 1024 /* the same, where handlers unblock signals themselves */
 
 #ifndef SA_RESTORER /* the C library's business with the kernel; only the kernel's header names it */
 #define SA_RESTORER 0x04000000
@@ -57,6 +57,11 @@ static const uint64_t everything = UIPC_ALL_SIGNALS;
 
 static bool on_main_thread(void) {
     return atomic_load(&state.wake) != NULL && pthread_equal(pthread_self(), state.main_thread);
+}
+
+static void wake_interpreter(int signum) {
+    c_handler *const wake = atomic_load(&state.wake);
+    wake(signum);
 }
 
 /* -- in the C handler -- */
@@ -130,7 +135,7 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
     } else {
         keep_elsewhere(signum, info);
     }
-    atomic_load(&state.wake)(signum);
+    wake_interpreter(signum);
     errno = saved_errno;
 }
 
@@ -245,9 +250,9 @@ void uipc_wake(void) {
         return;
     }
     const unsigned int i = oldest();
-    const int signum = i != RECORDS ? state.records[i].signum
-                                    : state.elsewhere[state.consumed % ELSEWHERE].record.signum;
-    atomic_load(&state.wake)(signum);
+    const int signum =
+        i != RECORDS ? state.records[i].signum : state.elsewhere[state.consumed % ELSEWHERE].record.signum;
+    wake_interpreter(signum);
 }
 
 int64_t uipc_signals_lost(void) { return atomic_load(&state.lost); }
@@ -340,9 +345,7 @@ uint64_t uipc_sig_dfl(void) { return (uint64_t)(uintptr_t)SIG_DFL; }
 
 uint64_t uipc_sig_ign(void) { return (uint64_t)(uintptr_t)SIG_IGN; }
 
-static bool is_signal(int signum) {
-    return signum >= 1 && signum <= 64 && (signum < __SIGRTMIN || signum >= SIGRTMIN);
-}
+static bool is_signal(int signum) { return signum >= 1 && signum <= 64 && (signum < __SIGRTMIN || signum >= SIGRTMIN); }
 
 int uipc_sigaction_get(int signum, struct uipc_action *action) {
     struct sigaction kernel;

@@ -22,10 +22,10 @@ int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset);
 
 /* One delivered signal whose Python handler has not run yet. */
 struct uipc_record {
-    siginfo_t info;  /* as the kernel gave it */
-    uint64_t saved;  /* the mask that the signal interrupted */
-    uint64_t held;   /* what the C handler added to it, so that the kernel goes on queueing */
-    uint64_t mask;   /* what the Python handler wants blocked, its own signal included unless SA_NODEFER */
+    siginfo_t info; /* as the kernel gave it */
+    uint64_t saved; /* the mask that the signal interrupted */
+    uint64_t held;  /* what the C handler added to it, so that the kernel goes on queueing */
+    uint64_t mask;  /* what the Python handler wants blocked, its own signal included unless SA_NODEFER */
     int signum;
     int flags;
     bool here;      /* delivered on the main thread, so that saved and held mean its mask */

@@ -15,9 +15,7 @@ int uipc_kill(int pid, int signum) { return uipc_result(kill(pid, signum)); }
 
 int uipc_killpg(int pgrp, int signum) { return uipc_result(killpg(pgrp, signum)); }
 
-int uipc_tgkill(int tgid, int tid, int signum) {
-    return uipc_result((int)syscall(SYS_tgkill, tgid, tid, signum));
-}
+int uipc_tgkill(int tgid, int tid, int signum) { return uipc_result((int)syscall(SYS_tgkill, tgid, tid, signum)); }
 
 int uipc_raise(int signum) { return uipc_tgkill(getpid(), (int)syscall(SYS_gettid), signum); }
 
