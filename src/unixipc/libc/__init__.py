@@ -49,7 +49,7 @@ from unixipc.libc.signals import sigtimedwait as sigtimedwait
 from unixipc.libc.signals import sigwait as sigwait
 from unixipc.libc.signals import sigwaitinfo as sigwaitinfo
 from unixipc.libc.signals import tgkill as tgkill
-from unixipc.libc.sigset import SignalSet as SignalSet
+from unixipc.libc.sigsetops import SignalSet as SignalSet
 from unixipc.libc.sysv import Attachment as Attachment
 from unixipc.libc.sysv import IpcPerm as IpcPerm
 from unixipc.libc.sysv import Msginfo as Msginfo

@@ -12,7 +12,7 @@ from unixipc._check import check, failure
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SA_RESTART, Disposition, SaFlag, Signal
 from unixipc.libc.siginfo import Siginfo
-from unixipc.libc.sigset import SignalSet, check_signal
+from unixipc.libc.sigsetops import SignalSet, check_signal
 
 _FAULTS = {Signal.SIGSEGV, Signal.SIGBUS, Signal.SIGFPE, Signal.SIGILL}
 _UNCATCHABLE = {Signal.SIGKILL, Signal.SIGSTOP}

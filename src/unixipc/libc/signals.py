@@ -10,7 +10,7 @@ from unixipc._check import check, restarting, timespec
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SIGABRT
 from unixipc.libc.siginfo import Siginfo
-from unixipc.libc.sigset import SignalSet, check_signal
+from unixipc.libc.sigsetops import SignalSet, check_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
