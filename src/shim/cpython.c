@@ -60,27 +60,28 @@ static int run(PyObject *module, const struct uipc_record *record) {
     return failed;
 }
 
-/* 1 when at least one handler ran, 0 when none waited, -1 with an exception: CPython then calls again for the rest. */
-static int drain(PyObject *module) {
+/* Run all that waits; `ran` collects the signals. -1 with an exception: CPython then calls again for the rest. */
+static int drain(PyObject *module, uint64_t *ran) {
     struct uipc_record record;
-    int ran = 0;
     while (uipc_take(&record)) {
-        ran = 1;
+        *ran |= uipc_bit(record.signum);
         if (run(module, &record) < 0) {
             uipc_wake();
             return -1;
         }
     }
-    return ran;
+    return 0;
 }
 
-static int deliver_without_record(PyObject *module, PyObject *number) {
-    int flags;
+/* CPython has seen a signal of which we have no record. Either an outer call has run it already, or other code put
+ * CPython's handler in place of ours. */
+static int deliver_without_record(PyObject *module, PyObject *number, uint64_t ran) {
+    unsigned int flags;
     const long signum = PyLong_AsLong(number);
     if (signum == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (signum < 1 || signum > 64 || !uipc_repair((int)signum, &flags)) {
+    if (signum < 1 || signum > 64 || (ran & uipc_bit((int)signum)) || !uipc_repair((int)signum, &flags)) {
         return 0;
     }
     return call_handler(module, number, flags & SA_SIGINFO ? Py_None : NULL);
@@ -90,11 +91,8 @@ PyDoc_STRVAR(dispatch_doc, "dispatch(signum=0, frame=None, /)\n--\n\nRun the han
                            "calls it like any handler; call it bare before a call that must not see held signals.");
 
 static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    int ran = drain(module);
-    if (ran == 0 && count > 0) {
-        ran = deliver_without_record(module, args[0]);
-    }
-    if (ran < 0) {
+    uint64_t ran = 0;
+    if (drain(module, &ran) < 0 || (count > 0 && deliver_without_record(module, args[0], ran) < 0)) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -102,9 +100,10 @@ static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t co
 
 static int block_everything(PyObject *module, uint64_t *before) {
     const uint64_t everything = UIPC_ALL_SIGNALS;
+    uint64_t ran = 0;
     int result;
     while ((result = uipc_sigprocmask(SIG_SETMASK, &everything, before)) == -ERESTART) {
-        if (drain(module) < 0) {
+        if (drain(module, &ran) < 0) {
             return -1;
         }
     }
@@ -113,36 +112,51 @@ static int block_everything(PyObject *module, uint64_t *before) {
 
 PyDoc_STRVAR(
     sigaction_doc,
-    "sigaction(signum, recorded, native, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and install, in "
-    "one go with all signals blocked, the native handler at that address, or for None the C handler behind "
-    "Python's. Returns 0 or -errno.");
+    "sigaction(signum, recorded, python, address, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and "
+    "install, in one go with all signals blocked, the callable `python`, or where that is None the native "
+    "handler at `address`. Returns 0 or -errno.");
+
+static int install_python(PyObject *module, PyObject *number, PyObject *handler, int signum, uint64_t mask,
+                          unsigned int flags) {
+    if (PyDict_SetItem(state_of(module)->handlers, number, handler) < 0) {
+        return -ENOMEM;
+    }
+    return uipc_sigaction_python(signum, mask, flags);
+}
+
+static int install_native(PyObject *module, PyObject *number, uint64_t address, int signum, uint64_t mask,
+                          unsigned int flags) {
+    const int result = uipc_sigaction_set(signum, address, mask, flags);
+    if (result == 0 && PyDict_Contains(state_of(module)->handlers, number) == 1) {
+        return PyDict_DelItem(state_of(module)->handlers, number) < 0 ? -ENOMEM : 0;
+    }
+    return result;
+}
 
 static PyObject *install(PyObject *module, PyObject *args) {
-    int signum;
+    PyObject *number;
     PyObject *recorded;
-    PyObject *native;
+    PyObject *python;
+    unsigned long long address;
     unsigned long long mask;
-    int flags;
-    if (!PyArg_ParseTuple(args, "iOOKi:sigaction", &signum, &recorded, &native, &mask, &flags)) {
+    unsigned int flags;
+    if (!PyArg_ParseTuple(args, "OOOKKI:sigaction", &number, &recorded, &python, &address, &mask, &flags)) {
         return NULL;
     }
-    const unsigned long long address = native == Py_None ? 0 : PyLong_AsUnsignedLongLong(native);
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
+    const int signum = (int)PyLong_AsLong(number);
     uint64_t before;
-    if (block_everything(module, &before) < 0) {
+    if (PyErr_Occurred() || block_everything(module, &before) < 0) {
         return NULL;
     }
     int result = 0;
-    PyObject *const previous = PyObject_CallFunction(state_of(module)->signal, "iO", signum, recorded);
+    PyObject *const previous = PyObject_CallFunctionObjArgs(state_of(module)->signal, number, recorded, NULL);
     if (previous != NULL) {
-        result = native == Py_None ? uipc_sigaction_python(signum, mask, flags)
-                                   : uipc_sigaction_set(signum, address, mask, flags);
+        result = python == Py_None ? install_native(module, number, address, signum, mask, flags)
+                                   : install_python(module, number, python, signum, mask, flags);
         Py_DECREF(previous);
     }
     uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
-    return previous == NULL ? NULL : PyLong_FromLong(result);
+    return previous == NULL || PyErr_Occurred() ? NULL : PyLong_FromLong(result);
 }
 
 PyDoc_STRVAR(deliver_as_doc, "deliver_as(siginfo, /)\n--\n\nWrap the 128 bytes of a siginfo_t in this type.");
@@ -168,6 +182,8 @@ struct memory {
     bool readable;
     bool writable;
     bool poisoned;  /* touching it is fatal whatever mprotect() says */
+    bool sure;      /* private anonymous memory of normal pages: each can be had at any time */
+    bool huge;      /* of huge pages, or locked: what is not there yet may never be */
     bool closed;    /* by munmap() or shmdt(); the memory itself goes with the last pin */
     pid_t forkless; /* MADV_DONTFORK: the only process that has the memory; 0 without it */
 };
@@ -208,6 +224,26 @@ static int refuse_pinned(const struct memory *memory, const char *what) {
     return 0;
 }
 
+/* Whether the kernel can give us the pages, or would raise SIGBUS: behind the end of a file that is too short or became
+ * so, and where no huge page is left. Kernels before 5.14 cannot tell. */
+static int refuse_unbacked(const struct memory *memory) {
+#ifdef MADV_POPULATE_READ
+    const uint64_t page = (uint64_t)uipc_page_size();
+    const uint64_t size = ((uint64_t)memory->length + page - 1) / page * page;
+    const uint64_t part = memory->huge ? size : page;
+    const int result = memory->sure ? 0 : uipc_madvise(memory->address + size - part, part, MADV_POPULATE_READ);
+    if (result < 0 && result != -EINVAL) {
+        PyErr_SetString(PyExc_BufferError,
+                        "part of this memory has no pages: it lies behind the end of its file, or no "
+                        "huge page is left");
+        return -1;
+    }
+#else
+    (void)memory;
+#endif
+    return 0;
+}
+
 static void unpin(struct memory *memory) {
     memory->pins--;
     if (memory->closed && memory->pins == 0) {
@@ -223,6 +259,9 @@ static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     }
     if (!memory->readable || memory->poisoned) {
         PyErr_SetString(PyExc_BufferError, "this memory, or part of it, cannot be read: mprotect() all of it first");
+        return -1;
+    }
+    if (refuse_unbacked(memory) < 0) {
         return -1;
     }
     void *const start = (void *)(uintptr_t)memory->address;
@@ -271,6 +310,18 @@ static PyObject *memory_closed(PyObject *self, void *closure) {
     return PyBool_FromLong(memory_of(self)->closed);
 }
 
+static PyObject *memory_inherit(PyObject *self, PyObject *other) {
+    struct memory *const memory = memory_of(self);
+    const struct memory *const from = memory_of(other);
+    memory->readable = from->readable;
+    memory->writable = from->writable;
+    memory->poisoned = from->poisoned;
+    memory->sure = from->sure;
+    memory->huge = from->huge;
+    memory->forkless = from->forkless;
+    Py_RETURN_NONE;
+}
+
 static PyObject *memory_readable(PyObject *self, void *closure) {
     (void)closure;
     return PyBool_FromLong(memory_of(self)->readable && !memory_of(self)->poisoned);
@@ -315,12 +366,6 @@ static PyObject *memory_surrender(PyObject *self, PyObject *unused) {
         return NULL;
     }
     memory_of(self)->closed = true;
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_reclaim(PyObject *self, PyObject *unused) {
-    (void)unused;
-    memory_of(self)->closed = false;
     Py_RETURN_NONE;
 }
 
@@ -384,10 +429,15 @@ static PyObject *memory_protect(PyObject *self, PyObject *args) {
     return PyLong_FromLong(result);
 }
 
-static PyObject *memory_poison(PyObject *self, PyObject *yes) {
+static PyObject *memory_refuse_views(PyObject *self, PyObject *unused) {
+    (void)unused;
     if (refuse_pinned(memory_of(self), "take access from") < 0) {
         return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_poison(PyObject *self, PyObject *yes) {
     memory_of(self)->poisoned = PyObject_IsTrue(yes) == 1;
     Py_RETURN_NONE;
 }
@@ -433,10 +483,11 @@ static PyMethodDef memory_methods[] = {
     {"_pin", memory_pin, METH_NOARGS, NULL},
     {"_unpin", memory_unpin, METH_NOARGS, NULL},
     {"_surrender", memory_surrender, METH_NOARGS, NULL},
-    {"_reclaim", memory_reclaim, METH_NOARGS, NULL},
     {"_trim", memory_trim, METH_VARARGS, NULL},
     {"_remap", memory_remap, METH_VARARGS, NULL},
     {"_protect", memory_protect, METH_VARARGS, NULL},
+    {"_inherit", memory_inherit, METH_O, NULL},
+    {"_refuse_views", memory_refuse_views, METH_NOARGS, NULL},
     {"_poison", memory_poison, METH_O, NULL},
     {"_keep_from_fork", memory_keep_from_fork, METH_O, NULL},
     {NULL, NULL, 0, NULL},
@@ -462,8 +513,8 @@ static PyType_Spec memory_spec = {
     .slots = memory_slots,
 };
 
-PyDoc_STRVAR(adopt_doc, "adopt(cls, from_shmat, address, length, readable, writable, /)\n--\n\nMake the object of a "
-                        "subclass of Memory that owns what mmap() or shmat() returned.");
+PyDoc_STRVAR(adopt_doc, "adopt(cls, from_shmat, address, length, readable, writable, sure, huge, /)\n--\n\nMake the "
+                        "object of a subclass of Memory that owns what mmap() or shmat() returned.");
 
 static PyObject *adopt(PyObject *module, PyObject *args) {
     PyObject *cls;
@@ -472,7 +523,10 @@ static PyObject *adopt(PyObject *module, PyObject *args) {
     Py_ssize_t length;
     int readable;
     int writable;
-    if (!PyArg_ParseTuple(args, "OpKnpp:adopt", &cls, &from_shmat, &address, &length, &readable, &writable)) {
+    int sure;
+    int huge;
+    if (!PyArg_ParseTuple(args, "OpKnpppp:adopt", &cls, &from_shmat, &address, &length, &readable, &writable, &sure,
+                          &huge)) {
         return NULL;
     }
     if (PyObject_IsSubclass(cls, state_of(module)->memory) != 1) {
@@ -486,6 +540,8 @@ static PyObject *adopt(PyObject *module, PyObject *args) {
         memory_of(self)->origin = from_shmat ? FROM_SHMAT : FROM_MMAP;
         memory_of(self)->readable = readable;
         memory_of(self)->writable = writable;
+        memory_of(self)->sure = sure;
+        memory_of(self)->huge = huge;
     }
     return self;
 }

@@ -36,7 +36,7 @@ static struct {
     pthread_t main_thread;
     struct {
         atomic_ullong mask;
-        atomic_int flags;
+        atomic_uint flags;
     } actions[65];
 
     struct uipc_record records[RECORDS]; /* oldest first */
@@ -93,7 +93,7 @@ static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
         record->held = managed;
         state.levels[count] = level;
         atomic_store(&state.count, count + 1);
-        if (record->flags & (int)SA_RESETHAND) {
+        if (record->flags & SA_RESETHAND) {
             atomic_fetch_and(&state.managed, ~uipc_bit(signum));
         }
     }
@@ -319,6 +319,10 @@ int uipc_sigsuspend(uint64_t mask) {
 /* A signal that was recorded between the last look of the interpreter and this call counts as caught by it. */
 int uipc_pause(void) {
     uint64_t before;
+    if (!on_main_thread()) {
+        uipc_rt_sigprocmask(SIG_BLOCK, NULL, &before);
+        return uipc_sigsuspend(before);
+    }
     uipc_rt_sigprocmask(SIG_SETMASK, &everything, &before);
     if (uipc_records_wait()) {
         uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
@@ -358,17 +362,22 @@ int uipc_sigaction_get(int signum, struct uipc_action *action) {
     }
     action->ours = kernel.sa_sigaction == on_signal;
     action->handler = (uint64_t)(uintptr_t)kernel.sa_handler;
-    if (action->ours) {
-        action->mask = atomic_load(&state.actions[signum].mask);
-        action->flags = atomic_load(&state.actions[signum].flags);
-    } else {
-        memcpy(&action->mask, &kernel.sa_mask, sizeof action->mask);
-        action->flags = kernel.sa_flags & ~SA_RESTORER;
-    }
+    memcpy(&action->mask, &kernel.sa_mask, sizeof action->mask);
+    action->flags = (unsigned int)kernel.sa_flags & ~(unsigned int)SA_RESTORER;
     return 0;
 }
 
-int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, int flags) {
+/* What the Python handler was installed with, which is not what the kernel knows. */
+int uipc_sigaction_ours(int signum, struct uipc_action *action) {
+    if (!is_signal(signum)) {
+        return -EINVAL;
+    }
+    action->mask = atomic_load(&state.actions[signum].mask);
+    action->flags = atomic_load(&state.actions[signum].flags);
+    return 0;
+}
+
+int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, unsigned int flags) {
     struct sigaction kernel;
     if (!is_signal(signum)) {
         return -EINVAL;
@@ -376,7 +385,7 @@ int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, int flags) {
     memset(&kernel, 0, sizeof kernel);
     kernel.sa_handler = (c_handler *)(uintptr_t)handler;
     memcpy(&kernel.sa_mask, &mask, sizeof mask);
-    kernel.sa_flags = flags;
+    kernel.sa_flags = (int)flags;
     const int result = uipc_result(sigaction(signum, &kernel, NULL));
     if (result == 0) {
         atomic_fetch_and(&state.managed, ~uipc_bit(signum));
@@ -427,8 +436,8 @@ static int install(int signum) {
     memset(&kernel, 0, sizeof kernel);
     kernel.sa_sigaction = on_signal;
     sigfillset(&kernel.sa_mask);
-    kernel.sa_flags = SA_SIGINFO | SA_ONSTACK |
-                      (atomic_load(&state.actions[signum].flags) & (SA_NOCLDSTOP | SA_NOCLDWAIT | (int)SA_RESETHAND));
+    const unsigned int flags = atomic_load(&state.actions[signum].flags);
+    kernel.sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESETHAND)));
     return uipc_result(sigaction(signum, &kernel, NULL));
 }
 
@@ -442,7 +451,7 @@ static c_handler *handler_of_cpython(int signum) {
     return kernel.sa_handler;
 }
 
-int uipc_sigaction_python(int signum, uint64_t mask, int flags) {
+int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags) {
     c_handler *const wake = handler_of_cpython(signum);
     const int started = wake == NULL ? -EINVAL : start(wake);
     if (started < 0) {
@@ -454,7 +463,7 @@ int uipc_sigaction_python(int signum, uint64_t mask, int flags) {
     return install(signum);
 }
 
-bool uipc_repair(int signum, int *flags) {
+bool uipc_repair(int signum, unsigned int *flags) {
     if (!is_signal(signum) || !(atomic_load(&state.managed) & uipc_bit(signum)) ||
         handler_of_cpython(signum) != atomic_load(&state.wake)) {
         return false;

@@ -27,7 +27,7 @@ struct uipc_record {
     uint64_t held;  /* what the C handler added to it, so that the kernel goes on queueing */
     uint64_t mask;  /* what the Python handler wants blocked, its own signal included unless SA_NODEFER */
     int signum;
-    int flags;
+    unsigned int flags;
     bool here;      /* delivered on the main thread, so that saved and held mean its mask */
     bool suspended; /* caught by sigsuspend(2): the handler runs under suspend_mask */
     uint64_t suspend_mask;
@@ -46,7 +46,7 @@ bool uipc_records_wait(void);
 
 /* The dispatcher was called and there is no record: true where other code saved CPython's handler and put it back in
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
-bool uipc_repair(int signum, int *flags);
+bool uipc_repair(int signum, unsigned int *flags);
 
 /* Around a blocking call: -ERESTART while records wait; and for one that signal(7) lets SA_RESTART restart, -EINTR
  * becomes -ERESTART where the first signal that interrupted it asked for that. */

@@ -76,14 +76,15 @@ int uipc_siginfo(const void *raw, struct uipc_siginfo *decoded);
 struct uipc_action {
     uint64_t handler;
     uint64_t mask;
-    int flags;
+    unsigned int flags;
     int ours;
 };
 uint64_t uipc_sig_dfl(void);
 uint64_t uipc_sig_ign(void);
 int uipc_sigaction_get(int signum, struct uipc_action *action);
-int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, int flags);
-int uipc_sigaction_python(int signum, uint64_t mask, int flags);
+int uipc_sigaction_ours(int signum, struct uipc_action *action);
+int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, unsigned int flags);
+int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags);
 int64_t uipc_signals_lost(void);
 
 /* sysv.c: svipc(7) */

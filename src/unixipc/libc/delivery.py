@@ -1,6 +1,7 @@
 """sigaction(2), with Python handlers that get what it promises; docs/delivery.md tells how."""
 
 import errno
+import operator
 import signal as stdlib_signal
 import threading
 from collections.abc import Callable, Iterable
@@ -54,15 +55,22 @@ class Sigaction:
 def _current(signum: int) -> Sigaction:
     action = ffi.new("struct uipc_action *")
     check(lib.uipc_sigaction_get(signum, action), "sigaction", signum)
+    recorded = stdlib_signal.getsignal(signum)
     handler: Handler
-    if action.ours and signum in _cpython.handlers:
+    if signum in _cpython.handlers and (action.ours or _is_displaced(action.handler, recorded)):
+        check(lib.uipc_sigaction_ours(signum, action), "sigaction", signum)
         handler = _cpython.handlers[signum]
     elif action.handler in (Disposition.SIG_DFL, Disposition.SIG_IGN):
         handler = Disposition(action.handler)
     else:
-        python = stdlib_signal.getsignal(signum)
-        handler = NativeHandler(action.handler, python if callable(python) else None)
+        python = recorded if callable(recorded) and recorded is not _cpython.dispatch else None
+        handler = NativeHandler(action.handler, python)
     return Sigaction(handler, SignalSet.from_mask(action.mask), action.flags)
+
+
+def _is_displaced(address: int, recorded: object) -> bool:
+    """Whether other code put our dispatcher back by `signal.signal`, and with it CPython's C handler before ours."""
+    return recorded is _cpython.dispatch and address not in (Disposition.SIG_DFL, Disposition.SIG_IGN)
 
 
 def _check_handler(signum: int, handler: object) -> Handler:
@@ -83,31 +91,18 @@ def _check_handler(signum: int, handler: object) -> Handler:
 
 
 def _install(signum: int, act: Sigaction) -> None:
-    mask, flags = SignalSet(act.mask).mask, int(act.flags)
     handler = _check_handler(signum, act.handler)
-    recorded: object
-    native: int | None
+    # What signal.signal() gets must not be SIG_DFL or SIG_IGN even for a moment, or the kernel drops pending signals.
+    recorded: object = _cpython.dispatch
+    python, address = None, 0
     if isinstance(handler, Disposition):
-        recorded, native = stdlib_signal.Handlers(handler), int(handler)
+        recorded, address = stdlib_signal.Handlers(handler), int(handler)
     elif isinstance(handler, NativeHandler):
-        recorded = stdlib_signal.SIG_DFL if handler.python is None else handler.python
-        native = handler.address
+        recorded, address = handler.python or recorded, operator.index(handler.address)
     else:
-        recorded, native = _cpython.dispatch, None
-    _cpython.dispatch()
-    before = _cpython.handlers.get(signum)
-    try:
-        if native is None:
-            _cpython.handlers[signum] = handler  # type: ignore[assignment]
-        check(_cpython.sigaction(signum, recorded, native, mask, flags), "sigaction", signum)
-    except BaseException:
-        if before is None:
-            _cpython.handlers.pop(signum, None)
-        else:
-            _cpython.handlers[signum] = before
-        raise
-    if native is not None:
-        _cpython.handlers.pop(signum, None)
+        python = handler
+    mask, flags = SignalSet(act.mask).mask, int(act.flags)
+    check(_cpython.sigaction(signum, recorded, python, address, mask, flags), "sigaction", signum)
 
 
 def sigaction(signum: int, act: Sigaction | None = None) -> Sigaction:

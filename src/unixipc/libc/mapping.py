@@ -7,6 +7,7 @@ name a part of it. Nothing here can touch memory that unixipc does not own.
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import stat
 from contextlib import contextmanager
@@ -21,15 +22,22 @@ from unixipc.constants.mapping import (
     MADV_GUARD_INSTALL,
     MADV_GUARD_REMOVE,
     MADV_HWPOISON,
-    MADV_POPULATE_READ,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
+    MAP_HUGE_MASK,
+    MAP_HUGE_SHIFT,
+    MAP_HUGETLB,
+    MAP_LOCKED,
     MAP_NORESERVE,
+    MAP_POPULATE,
     MAP_PRIVATE,
+    MAP_TYPE,
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MS_SYNC,
+    PROT_GROWSDOWN,
+    PROT_GROWSUP,
     PROT_NONE,
     PROT_READ,
     PROT_WRITE,
@@ -79,7 +87,8 @@ def _pages(length: int) -> int:
 def _part(memory: Memory, offset: int, length: int | None) -> tuple[int, int]:
     if not isinstance(memory, Memory):
         raise TypeError(f"a Mapping or an Attachment is needed, not {memory!r}")
-    stop = len(memory) if length is None else offset + length
+    offset = operator.index(offset)
+    stop = len(memory) if length is None else offset + operator.index(length)
     if not 0 <= offset <= stop <= _pages(len(memory)):
         raise ValueError(f"bytes {offset} to {stop} are not within {memory!r}")
     return offset, stop
@@ -98,20 +107,19 @@ def _pinned(memory: Memory, offset: int, length: int | None) -> Iterator[tuple[i
 
 @contextmanager
 def replaced(memory: Memory, length: int) -> Iterator[int]:
-    """Give up a memory object, so that what is mapped in the block can take its place; a view of it forbids that."""
+    """Give up a memory object, so that what is mapped in the block takes its place; a view of it forbids that.
+
+    It stays closed when the block fails: by then the kernel may have unmapped it.
+    """
     if not isinstance(memory, Memory):
         raise TypeError(f"an address or the Mapping or Attachment to replace is needed, not {memory!r}")
-    if _pages(length) > _pages(len(memory)):
+    place, rest = _pages(length), _pages(len(memory)) - _pages(length)
+    if rest < 0:
         raise ValueError(f"{length} bytes do not fit in the place of {memory!r}")
-    rest = memory.address + _pages(length), _pages(len(memory)) - _pages(length)
     memory._surrender()
-    try:
-        yield memory.address
-    except BaseException:
-        memory._reclaim()
-        raise
-    if rest[1]:
-        check(lib.uipc_munmap(*rest), "munmap", hex(rest[0]))
+    yield memory.address
+    if rest:
+        check(lib.uipc_munmap(memory.address + place, rest), "munmap", hex(memory.address + place), rest)
 
 
 def _check_file(fd: int, length: int, offset: int) -> None:
@@ -124,29 +132,47 @@ def _check_file(fd: int, length: int, offset: int) -> None:
         )
 
 
+def _huge_page_size(flags: int) -> int:
+    chosen = flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK
+    if chosen:
+        return 1 << chosen
+    with open("/proc/meminfo") as lines:  # noqa: PTH123 - a line of it
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Hugepagesize:"))
+
+
 def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> Mapping:
     """Map a file or anonymous memory (mmap(2)).
 
     `addr` is None, a hint, or with MAP_FIXED the place. A fixed place must be free (FileExistsError otherwise), for
     what lies there may be the interpreter's own; to replace a mapping of one's own, give that object as `addr`: it is
     closed, and what it had beyond `length` is unmapped. Pages behind the end of a file are refused (ValueError), since
-    touching them would end the process; so does a file that somebody makes shorter later.
+    touching them would end the process; so would a file that somebody makes shorter while a view is held.
     """
+    length, prot, flags, fd = map(operator.index, (length, prot, flags, fd))
     if not flags & MAP_ANONYMOUS:
-        _check_file(fd, length, offset)
+        _check_file(fd, length, operator.index(offset))
+    if flags & MAP_HUGETLB and length % _huge_page_size(flags):
+        raise failure(errno.EINVAL, "mmap", length, advice="the length must be a multiple of the huge page's size")
     if isinstance(addr, Memory):
+        trial = flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED)
+        munmap(_mmap(0, length, prot, trial, fd, offset))  # what is refused must not cost the old mapping
         with replaced(addr, length) as place:
             return _mmap(place, length, prot, flags | MAP_FIXED, fd, offset)
+    place = 0 if addr is None else operator.index(addr)
+    if flags & MAP_FIXED and not place:
+        raise failure(errno.EINVAL, "mmap", place, length, advice="MAP_FIXED needs an address, and not that of NULL")
     if flags & MAP_FIXED:
         flags = flags & ~MAP_FIXED | MAP_FIXED_NOREPLACE
-    return _mmap(addr or 0, length, prot, flags, fd, offset)
+    return _mmap(place, length, prot, flags, fd, offset)
 
 
 def _mmap(addr: int, length: int, prot: int, flags: int, fd: int, offset: int) -> Mapping:
     address = ffi.new("uint64_t *")
     result = lib.uipc_mmap(addr, length, prot, flags, fd, offset, address)
     check(result, "mmap", hex(addr), length, Prot(prot), MapFlag(flags), fd, offset, advice=_MAPPING)
-    return adopt(Mapping, False, address[0], length, bool(prot & PROT_READ), bool(prot & PROT_WRITE))
+    huge = bool(flags & MAP_HUGETLB)
+    sure = bool(flags & MAP_ANONYMOUS) and flags & MAP_TYPE == MAP_PRIVATE and not huge
+    return adopt(Mapping, False, address[0], length, bool(prot & PROT_READ), bool(prot & PROT_WRITE), sure, huge)
 
 
 def munmap(mapping: Mapping, *, offset: int = 0, length: int | None = None) -> None:
@@ -158,10 +184,11 @@ def munmap(mapping: Mapping, *, offset: int = 0, length: int | None = None) -> N
     if not isinstance(mapping, Mapping):
         raise TypeError(f"munmap() takes a Mapping, not {mapping!r}")
     start, stop = _part(mapping, offset, length)
+    stop = _pages(stop)
     if start == 0 and stop >= len(mapping):
         check(mapping._close(), "munmap", mapping)
     elif start == 0 or stop >= len(mapping):
-        check(mapping._trim(start, stop), "munmap", mapping, advice=_UNALIGNED)
+        check(mapping._trim(start, stop), "munmap", mapping, offset, length, advice=_UNALIGNED)
     else:
         raise ValueError("a mapping can lose pages at its ends, not in its middle")
 
@@ -172,7 +199,11 @@ def mprotect(memory: Memory, prot: int, *, offset: int = 0, length: int | None =
     Views forbid to take away what they allow: BufferError. A view needs all of the memory: while a part cannot be read
     there is none, while a part cannot be written they are read-only.
     """
-    check(memory._protect(*_part(memory, offset, length), prot), "mprotect", memory, Prot(prot), advice=_UNALIGNED)
+    if prot & (PROT_GROWSDOWN | PROT_GROWSUP):
+        raise failure(errno.EINVAL, "mprotect", memory, Prot(prot), advice="the stack is not ours to protect")
+    start, stop = _part(memory, offset, length)
+    if start < stop:
+        check(memory._protect(start, stop, prot), "mprotect", memory, Prot(prot), advice=_UNALIGNED)
 
 
 def msync(memory: Memory, flags: int = MS_SYNC, *, offset: int = 0, length: int | None = None) -> None:
@@ -185,49 +216,31 @@ def mremap(mapping: Mapping, new_size: int, flags: int = 0, new_address: int | N
     """Make a mapping longer or shorter, or move it (mremap(2)); return it, or with MREMAP_DONTUNMAP the new one.
 
     No view may be held (BufferError). With MREMAP_FIXED the place at `new_address` must be free (FileExistsError).
-    Pages behind the end of a file are refused (ValueError), as by `mmap`.
+    While pages lie behind the end of a file there can be no view of the mapping: BufferError.
     """
     if not isinstance(mapping, Mapping):
         raise TypeError(f"mremap() takes a Mapping, not {mapping!r}")
+    new_size = operator.index(new_size)
     if not flags & MREMAP_FIXED:
         return _mremap(mapping, new_size, flags, 0)
-    if new_address is None:
+    if not new_address:
         raise failure(errno.EINVAL, "mremap", mapping, new_size, advice="MREMAP_FIXED needs a new_address")
     place = mmap(new_address, new_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
-    try:
-        with replaced(place, new_size):
-            return _mremap(mapping, new_size, flags, new_address)
-    except BaseException:
-        munmap(place)
-        raise
+    with replaced(place, new_size):
+        return _mremap(mapping, new_size, flags, new_address)
 
 
 def _mremap(mapping: Mapping, new_size: int, flags: int, new_address: int) -> Mapping:
-    old_size = len(mapping)
-    if flags & MREMAP_DONTUNMAP:
-        moved = ffi.new("uint64_t *")
-        with _pinned(mapping, 0, None) as (address, length):
-            check(
-                lib.uipc_mremap(address, length, new_size, flags, new_address, moved),
-                "mremap",
-                mapping,
-                new_size,
-                advice=_MOVING,
-            )
-        return adopt(Mapping, False, moved[0], new_size, mapping.readable, not mapping.readonly)
-    check(mapping._remap(new_size, flags, new_address), "mremap", mapping, new_size, advice=_MOVING)
-    if new_size > old_size and _behind_the_end(mapping):
-        mapping._remap(old_size, 0, 0)
-        raise ValueError(
-            f"mremap({mapping}, {new_size}): the new pages lie behind the end of the file: make it longer first"
-        )
-    return mapping
-
-
-def _behind_the_end(mapping: Mapping) -> bool:
-    """Whether touching the last page would raise SIGBUS; kernels before 5.14 cannot tell."""
-    last = mapping.address + _pages(len(mapping)) - PAGE_SIZE
-    return mapping.readable and lib.uipc_madvise(last, PAGE_SIZE, MADV_POPULATE_READ) == -errno.EFAULT
+    if not flags & MREMAP_DONTUNMAP:
+        check(mapping._remap(new_size, flags, new_address), "mremap", mapping, new_size, advice=_MOVING)
+        return mapping
+    moved = ffi.new("uint64_t *")
+    with _pinned(mapping, 0, None) as (address, length):
+        result = lib.uipc_mremap(address, length, new_size, flags, new_address, moved)
+        check(result, "mremap", mapping, new_size, advice=_MOVING)
+    copy = adopt(Mapping, False, moved[0], new_size, True, True, False, False)
+    copy._inherit(mapping)
+    return copy
 
 
 def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None = None) -> None:
@@ -241,16 +254,19 @@ def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None 
         known = Madvice(advice)
     except ValueError:
         raise failure(errno.EINVAL, "madvise", memory, advice, advice="no such advice is known") from None
-    if known in (MADV_HWPOISON, MADV_GUARD_INSTALL):
-        memory._poison(True)
+    fatal, whole = known in (MADV_HWPOISON, MADV_GUARD_INSTALL), (start, stop) == (0, len(memory))
+    if fatal:
+        memory._refuse_views()
     with _pinned(memory, start, stop - start) as part:
         check(lib.uipc_madvise(*part, known), "madvise", memory, known)
-    if known == MADV_DONTFORK:
-        memory._keep_from_fork(True)
-    elif known == MADV_DOFORK and (start, stop) == (0, len(memory)):
-        memory._keep_from_fork(False)
-    elif known == MADV_GUARD_REMOVE and (start, stop) == (0, len(memory)):
-        memory._poison(False)
+        if fatal:
+            memory._poison(True)
+        elif known == MADV_GUARD_REMOVE and whole:
+            memory._poison(False)
+        elif known == MADV_DONTFORK:
+            memory._keep_from_fork(True)
+        elif known == MADV_DOFORK and whole:
+            memory._keep_from_fork(False)
 
 
 def mlock(memory: Memory, *, offset: int = 0, length: int | None = None) -> None:

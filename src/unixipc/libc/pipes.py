@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 from typing import TYPE_CHECKING
 
 from unixipc._check import check, restarting
@@ -21,8 +22,9 @@ def pipe(flags: int = O_CLOEXEC) -> tuple[int, int]:
 
     Without flags both ends are close-on-exec, as all of Python's descriptors are; flags are otherwise as given.
     """
+    flags = PipeFlag(operator.index(flags))
     ends = ffi.new("int *"), ffi.new("int *")
-    check(lib.uipc_pipe(flags, *ends), "pipe", PipeFlag(flags))
+    check(lib.uipc_pipe(flags, *ends), "pipe", flags)
     return ends[0][0], ends[1][0]
 
 
@@ -42,6 +44,7 @@ def read(fd: int, count: int) -> bytes:
 
     InterruptedError when a handler without SA_RESTART interrupted it, BlockingIOError when the descriptor would block.
     """
+    count = operator.index(count)
     buffer = ffi.new("unsigned char[]", count)
     length = check(restarting(lib.uipc_read, fd, buffer, count), "read", fd, advice=_NOT_READY)
     return bytes(ffi.buffer(buffer, length))

@@ -69,6 +69,8 @@ def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: 
     The kernel takes an `info` of one's own only for the calling process, or with an si_code below zero other than
     SI_TKILL.
     """
+    if info is not None and not isinstance(info, Siginfo):
+        raise TypeError(f"info is a Siginfo, not {info!r}")
     raw = ffi.NULL if info is None else info.raw
     check(lib.uipc_pidfd_send_signal(pidfd, sig, raw, flags), "pidfd_send_signal", pidfd, sig, advice=_SENDING)
 

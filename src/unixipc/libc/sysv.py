@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from unixipc._check import check, failure, restarting
 from unixipc._cpython import Memory, adopt
 from unixipc._native import ffi, lib
+from unixipc.constants.mapping import MADV_COLD
 from unixipc.constants.sysv import (
     IPC_INFO,
     IPC_RMID,
@@ -30,7 +31,7 @@ from unixipc.constants.sysv import (
     ShmCommand,
 )
 from unixipc.libc.arguments import Path, bytes_argument, path_argument
-from unixipc.libc.mapping import replaced
+from unixipc.libc.mapping import PAGE_SIZE, replaced
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -169,6 +170,8 @@ def _perm(perm: _IpcPerm) -> IpcPerm:
 
 
 def _set_perm(out: _IpcPerm, perm: IpcPerm) -> None:
+    if not isinstance(perm, IpcPerm):
+        raise TypeError(f"IPC_SET takes a record whose permissions are an IpcPerm, not {perm!r}")
     out.uid, out.gid, out.mode = perm.uid, perm.gid, perm.mode & 0o777
 
 
@@ -200,7 +203,7 @@ def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> A
         if shmflg & SHM_REMAP:
             advice = "SHM_REMAP replaces memory of your own only: give the Mapping or Attachment as shmaddr"
             raise failure(errno.EINVAL, "shmat", shmid, advice=advice)
-        return _shmat(shmid, shmaddr or 0, shmflg)
+        return _shmat(shmid, 0 if shmaddr is None else operator.index(shmaddr), shmflg)
     ds = ffi.new("struct uipc_shmid_ds *")
     check(lib.uipc_shmctl_stat(shmid, IPC_STAT, ds), "shmat", shmid, advice=_ATTACHING)
     with replaced(shmaddr, ds.segsz) as place:
@@ -210,7 +213,9 @@ def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> A
 def _shmat(shmid: int, shmaddr: int, shmflg: int) -> Attachment:
     address, size = ffi.new("uint64_t *"), ffi.new("size_t *")
     check(lib.uipc_shmat(shmid, shmaddr, shmflg, address, size), "shmat", shmid, advice=_ATTACHING)
-    return adopt(Attachment, True, address[0], size[0], True, not shmflg & SHM_RDONLY)
+    # madvise(2) takes this advice for all pages but huge and locked ones, and for them it does no harm
+    huge = lib.uipc_madvise(address[0], min(size[0], PAGE_SIZE), MADV_COLD) == -errno.EINVAL
+    return adopt(Attachment, True, address[0], size[0], True, not shmflg & SHM_RDONLY, False, huge)
 
 
 def shmdt(attachment: Attachment) -> None:
@@ -293,6 +298,7 @@ def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> tuple[in
     the lowest type up to its absolute value; with MSG_COPY and IPC_NOWAIT a copy of the message at this position.
     InterruptedError by any handler, SA_RESTART or not.
     """
+    msgsz = operator.index(msgsz)
     mtype, text = ffi.new("int64_t *"), ffi.new("unsigned char[]", msgsz)
     result = restarting(lib.uipc_msgrcv, msqid, mtype, text, msgsz, msgtyp, msgflg)
     length = check(result, "msgrcv", msqid, msgsz, msgtyp, advice=_RECEIVING)
