@@ -4,28 +4,84 @@
 
 #include "internal.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 struct module_state {
     PyObject *handlers; /* signum -> callable */
-    PyObject *siginfo;  /* the type that wraps the 128 bytes */
+    PyObject *raw;      /* the type RawSiginfo */
+    PyObject *siginfo;  /* the subclass of it that handlers get */
     PyObject *signal;   /* signal.signal */
     PyObject *memory;   /* the type Memory */
 };
 
 static struct module_state *state_of(PyObject *module) { return PyModule_GetState(module); }
 
+/* -- siginfo_t as an object, which costs a handler no call of Python code -- */
+
+struct raw_siginfo {
+    PyObject head;
+    siginfo_t info;
+};
+
+static struct raw_siginfo *raw_siginfo_of(PyObject *object) { return (struct raw_siginfo *)(void *)object; }
+
+static PyObject *raw_siginfo_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"raw", NULL};
+    Py_buffer raw;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*:Siginfo", names, &raw)) {
+        return NULL;
+    }
+    PyObject *self = NULL;
+    if (raw.len != sizeof(siginfo_t)) {
+        PyErr_Format(PyExc_ValueError, "a siginfo_t is %zu bytes, not %zd", sizeof(siginfo_t), raw.len);
+    } else if ((self = PyType_GenericAlloc(type, 0)) != NULL) {
+        memcpy(&raw_siginfo_of(self)->info, raw.buf, sizeof(siginfo_t));
+    }
+    PyBuffer_Release(&raw);
+    return self;
+}
+
+static PyObject *raw_siginfo_raw(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBytes_FromStringAndSize((const char *)&raw_siginfo_of(self)->info, sizeof(siginfo_t));
+}
+
+static void free_object(PyObject *self) {
+    PyTypeObject *const type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyGetSetDef raw_siginfo_attributes[] = {
+    {"raw", raw_siginfo_raw, NULL, "The 128 bytes as the kernel wrote them.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot raw_siginfo_slots[] = {
+    {Py_tp_doc, "The bytes of a siginfo_t."},
+    {Py_tp_new, raw_siginfo_new},
+    {Py_tp_dealloc, free_object},
+    {Py_tp_getset, raw_siginfo_attributes},
+    {0, NULL},
+};
+
+static PyType_Spec raw_siginfo_spec = {
+    .name = "unixipc._cpython.RawSiginfo",
+    .basicsize = sizeof(struct raw_siginfo),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = raw_siginfo_slots,
+};
+
 /* -- the dispatcher -- */
 
 static PyObject *siginfo_object(PyObject *module, const struct uipc_record *record) {
-    PyObject *const raw = PyBytes_FromStringAndSize((const char *)&record->info, sizeof record->info);
-    if (raw == NULL) {
-        return NULL;
+    PyObject *const self = PyType_GenericAlloc((PyTypeObject *)state_of(module)->siginfo, 0);
+    if (self != NULL) {
+        raw_siginfo_of(self)->info = record->info;
     }
-    PyObject *const info = PyObject_CallFunctionObjArgs(state_of(module)->siginfo, raw, NULL);
-    Py_DECREF(raw);
-    return info;
+    return self;
 }
 
 /* Call the handler of `number`, with `info` where it asked for one. Without a handler there is nothing to do. */
@@ -159,9 +215,13 @@ static PyObject *install(PyObject *module, PyObject *args) {
     return previous == NULL || PyErr_Occurred() ? NULL : PyLong_FromLong(result);
 }
 
-PyDoc_STRVAR(deliver_as_doc, "deliver_as(siginfo, /)\n--\n\nWrap the 128 bytes of a siginfo_t in this type.");
+PyDoc_STRVAR(deliver_as_doc, "deliver_as(siginfo, /)\n--\n\nGive handlers this subclass of RawSiginfo.");
 
 static PyObject *deliver_as(PyObject *module, PyObject *siginfo) {
+    if (PyObject_IsSubclass(siginfo, state_of(module)->raw) != 1) {
+        PyErr_SetString(PyExc_TypeError, "handlers get a subclass of RawSiginfo");
+        return NULL;
+    }
     PyObject *const old = state_of(module)->siginfo;
     Py_INCREF(siginfo);
     state_of(module)->siginfo = siginfo;
@@ -462,12 +522,10 @@ static void memory_finalize(PyObject *self) {
 }
 
 static void memory_dealloc(PyObject *self) {
-    PyTypeObject *const type = Py_TYPE(self);
     if (!memory_of(self)->closed) {
         give_back(memory_of(self));
     }
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    free_object(self);
 }
 
 static PyGetSetDef memory_attributes[] = {
@@ -566,9 +624,11 @@ static int execute(PyObject *module) {
     Py_DECREF(signal);
     state->handlers = PyDict_New();
     state->memory = PyType_FromModuleAndSpec(module, &memory_spec, NULL);
-    if (state->signal == NULL || state->handlers == NULL || state->memory == NULL ||
+    state->raw = PyType_FromModuleAndSpec(module, &raw_siginfo_spec, NULL);
+    if (state->signal == NULL || state->handlers == NULL || state->memory == NULL || state->raw == NULL ||
         PyModule_AddObjectRef(module, "handlers", state->handlers) < 0 ||
-        PyModule_AddObjectRef(module, "Memory", state->memory) < 0) {
+        PyModule_AddObjectRef(module, "Memory", state->memory) < 0 ||
+        PyModule_AddObjectRef(module, "RawSiginfo", state->raw) < 0) {
         return -1;
     }
     return 0;
@@ -577,6 +637,7 @@ static int execute(PyObject *module) {
 static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct module_state *const state = state_of(module);
     Py_VISIT(state->handlers);
+    Py_VISIT(state->raw);
     Py_VISIT(state->siginfo);
     Py_VISIT(state->signal);
     Py_VISIT(state->memory);

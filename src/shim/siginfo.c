@@ -34,8 +34,8 @@ static unsigned int members_from_kernel(const siginfo_t *info) {
         return UIPC_SI_POLL;
     case SIGSYS:
         return UIPC_SI_SYS;
-    default:
-        return UIPC_SI_SENDER;
+    default: /* fcntl(F_SETSIG) has any signal tell what SIGIO tells */
+        return info->si_code <= POLL_HUP ? UIPC_SI_POLL : UIPC_SI_SENDER;
     }
 }
 

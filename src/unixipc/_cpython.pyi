@@ -1,5 +1,7 @@
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
+
+from typing_extensions import Buffer
 
 _M = TypeVar("_M", bound=Memory)
 
@@ -9,7 +11,7 @@ def dispatch(signum: int = 0, frame: object = None, /) -> None: ...
 def sigaction(
     signum: int, recorded: object, python: Callable[..., object] | None, address: int, mask: int, flags: int, /
 ) -> int: ...
-def deliver_as(siginfo: Callable[[bytes], object], /) -> None: ...
+def deliver_as(siginfo: type[RawSiginfo], /) -> None: ...
 def adopt(
     cls: type[_M],
     from_shmat: bool,
@@ -21,6 +23,11 @@ def adopt(
     huge: bool,
     /,
 ) -> _M: ...
+
+class RawSiginfo:
+    def __new__(cls, raw: Buffer) -> Self: ...
+    @property
+    def raw(self) -> bytes: ...
 
 class Memory:
     @property

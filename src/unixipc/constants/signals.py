@@ -289,7 +289,8 @@ POLL_HUP: Final = PollCode.POLL_HUP
 SIGRTMIN: Final = _native.lib.uipc_sigrtmin()
 SIGRTMAX: Final = _native.lib.uipc_sigrtmax()
 
-# si_code means something else for each of these; for all others, and where it is not positive, it is a SiCode.
+# Below SI_KERNEL a positive si_code means something else for each of these; for all others it is a PollCode, since
+# fcntl(F_SETSIG) can put any signal in place of SIGIO.
 SI_CODES: dict[int, type[IntEnum]] = {
     Signal.SIGILL: IllCode,
     Signal.SIGFPE: FpeCode,

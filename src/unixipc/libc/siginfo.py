@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
-from unixipc import _cpython
+from unixipc._cpython import RawSiginfo, deliver_as
 from unixipc._native import ffi, lib
-from unixipc.constants.signals import SI_CODES, SiCode, signal_name
+from unixipc.constants.signals import SI_CODES, PollCode, SiCode, signal_name
 
 if TYPE_CHECKING:
     from unixipc._native import _Siginfo
@@ -39,29 +39,24 @@ class _Member(Generic[_T]):
         return value
 
 
-class Siginfo:
+class Siginfo(RawSiginfo):
     """One delivered signal, its members under their man-page names, decoded by si_code (sigaction(2)).
 
     A member that does not apply is None. `raw` holds the 128 bytes as the kernel wrote them; two are equal when these
     are. Addresses are ints, and times are clock ticks (`os.sysconf("SC_CLK_TCK")` of them make a second).
     """
 
-    __slots__ = ("_decoded", "raw")
+    __slots__ = ("_decoded",)
 
-    raw: bytes
-    _decoded: _Siginfo | None
-
-    def __init__(self, raw: bytes) -> None:
-        if len(raw) != lib.UIPC_SIGINFO_SIZE:
-            raise ValueError(f"a siginfo_t is {lib.UIPC_SIGINFO_SIZE} bytes")
-        self.raw = bytes(raw)
-        self._decoded = None
+    _decoded: _Siginfo
 
     def _decode(self) -> _Siginfo:
-        if self._decoded is None:
+        try:
+            return self._decoded
+        except AttributeError:
             self._decoded = ffi.new("struct uipc_siginfo *")
             lib.uipc_siginfo(self.raw, self._decoded)
-        return self._decoded
+            return self._decoded
 
     @property
     def si_signo(self) -> int:
@@ -77,7 +72,7 @@ class Siginfo:
     def si_code(self) -> int:
         """Where the signal came from: a SiCode, or for faults, children and I/O a code of that signal's own."""
         code = self._decode().code
-        codes = SI_CODES.get(self.si_signo, SiCode) if 0 < code < SiCode.SI_KERNEL else SiCode
+        codes = SI_CODES.get(self.si_signo, PollCode) if 0 < code < SiCode.SI_KERNEL else SiCode
         try:
             return codes(code)
         except ValueError:
@@ -126,4 +121,4 @@ class Siginfo:
         return f"Siginfo({', '.join(said)})"
 
 
-_cpython.deliver_as(Siginfo)
+deliver_as(Siginfo)
