@@ -1,7 +1,7 @@
 /* The way of a signal from the kernel to its Python handler; docs/delivery.md tells the whole story.
  *
  * The C handler keeps one record and blocks every managed signal in the context that it returns to, so that the kernel
- * goes on queueing; the dispatcher (cpython.c) takes the record under the mask that sigaction(2) promises the handler,
+ * goes on queueing; the dispatcher (cpython_dispatcher.c) takes the record under the mask that sigaction(2) promises the handler,
  * and puts the interrupted mask back after it. Everything here belongs to the main thread and to the C handler on top
  * of it, which runs with all signals blocked; other threads only touch `elsewhere`.
  */
@@ -256,6 +256,10 @@ void uipc_wake(void) {
 }
 
 int64_t uipc_signals_lost(void) { return atomic_load(&state.lost); }
+
+int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
+    return uipc_result((int)syscall(SYS_rt_sigprocmask, how, set, oldset, sizeof *set));
+}
 
 /* -- the calls that see or change the mask: held bits must never show in them -- */
 

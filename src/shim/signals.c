@@ -39,10 +39,6 @@ int uipc_pidfd_send_signal(int pidfd, int signum, const void *siginfo, unsigned 
     return uipc_result((int)syscall(SYS_pidfd_send_signal, pidfd, signum, siginfo, flags));
 }
 
-int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
-    return uipc_result((int)syscall(SYS_rt_sigprocmask, how, set, oldset, sizeof *set));
-}
-
 int uipc_sigpending(uint64_t *set) { return uipc_result((int)syscall(SYS_rt_sigpending, set, sizeof *set)); }
 
 /* The waits call the kernel by themselves: glibc's report SI_TKILL as SI_USER, and its sigwait swallows EINTR. */
