@@ -79,7 +79,7 @@ static void fill(struct uipc_record *record, int signum, const siginfo_t *info) 
 static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
     const unsigned int count = atomic_load(&state.count);
     const unsigned int level = atomic_load(&state.level);
-    const uint64_t managed = atomic_load(&state.managed);
+    uint64_t held = atomic_load(&state.managed);
     if (count == RECORDS) {
         if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (int)syscall(SYS_gettid), signum, info) < 0) {
             atomic_fetch_add(&state.lost, 1);
@@ -90,14 +90,14 @@ static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
         record->here = true;
         /* Between a handler's end and the moment its mask is gone, we stand where the handler was called. */
         record->saved = level < atomic_load(&state.depth) ? state.interrupted[level] : *uc_sigmask;
-        record->held = managed;
+        record->held = held |= record->mask;
         state.levels[count] = level;
         atomic_store(&state.count, count + 1);
         if (record->flags & SA_RESETHAND) {
             atomic_fetch_and(&state.managed, ~uipc_bit(signum));
         }
     }
-    *uc_sigmask |= managed;
+    *uc_sigmask |= held;
 }
 
 static void keep_elsewhere(int signum, const siginfo_t *info) {
@@ -160,8 +160,10 @@ bool uipc_records_wait(void) {
     return on_main_thread() && atomic_load(&state.depth) < NESTED_AT_MOST && (oldest() != RECORDS || any_elsewhere());
 }
 
+/* The current mask less what is blocked by our hold alone. The saved mask says which that is; where it has more than the
+ * current one, that was the signal of a frame of CPython's, which has returned since. */
 static uint64_t true_mask(const struct uipc_record *record, uint64_t current) {
-    return record->here ? (current & ~record->held) | (record->saved & record->held) : current;
+    return record->here ? current & (record->saved | ~record->held) : current;
 }
 
 static bool remove_record(struct uipc_record *record) {
@@ -237,7 +239,7 @@ void uipc_untake(const struct uipc_record *record) {
         state.records[0] = *record;
         state.records[0].here = true;
         state.records[0].saved = mask;
-        state.records[0].held = atomic_load(&state.managed);
+        state.records[0].held = atomic_load(&state.managed) | record->mask;
         state.levels[0] = depth;
         atomic_store(&state.count, count + 1);
         mask |= state.records[0].held;
