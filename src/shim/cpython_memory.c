@@ -1,9 +1,13 @@
-/* Memory of mmap(2) and shmat(2) that exports its bytes as a buffer: a view pins it, and no view can crash. */
+/* Memory of mmap(2) and shmat(2) that exports its bytes as a buffer: a view pins it, and no view can crash.
+ *
+ * Each call on such memory is one step here. Between two bytecodes a signal handler or another thread could unmap what
+ * a call is about to use, or an exception strike before the memory has an owner. */
 #include "cpython.h"
 
 #include "internal.h"
 
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 enum origin { FROM_MMAP, FROM_SHMAT };
@@ -25,14 +29,28 @@ struct memory {
 
 static struct memory *memory_of(PyObject *object) { return (struct memory *)(void *)object; }
 
+static size_t pages(size_t length) {
+    const size_t page = (size_t)uipc_page_size();
+    return length > SIZE_MAX - page ? SIZE_MAX / page * page : (length + page - 1) / page * page;
+}
+
+/* -- life -- */
+
 static bool is_absent(const struct memory *memory) { return memory->forkless != 0 && memory->forkless != getpid(); }
 
-static int give_back(struct memory *memory) {
+static int give_back(const struct memory *memory) {
     if (is_absent(memory)) {
         return 0;
     }
     return memory->origin == FROM_MMAP ? uipc_munmap(memory->address, (size_t)memory->length)
                                        : uipc_shmdt(memory->address);
+}
+
+static void unpin(struct memory *memory) {
+    memory->pins--;
+    if (memory->closed && memory->pins == 0) {
+        give_back(memory);
+    }
 }
 
 static int refuse_closed(const struct memory *memory) {
@@ -59,31 +77,79 @@ static int refuse_pinned(const struct memory *memory, const char *what) {
     return 0;
 }
 
+/* An object that owns nothing yet: what a system call gives next can then not be without an owner. */
+static struct memory *memory_new(PyObject *module, PyObject *cls, enum origin origin) {
+    if (PyObject_IsSubclass(cls, uipc_module(module)->memory) != 1) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Memory is needed");
+        return NULL;
+    }
+    PyObject *const self = PyType_GenericAlloc((PyTypeObject *)cls, 0);
+    if (self != NULL) {
+        memory_of(self)->origin = origin;
+        memory_of(self)->closed = true;
+    }
+    return (struct memory *)(void *)self;
+}
+
+static PyObject *owner_of(struct memory *memory, uint64_t address, size_t length) {
+    memory->address = address;
+    memory->length = (Py_ssize_t)length;
+    memory->closed = false;
+    return (PyObject *)memory;
+}
+
+static PyObject *without_owner(struct memory *memory, int error) {
+    Py_DECREF((PyObject *)memory);
+    return PyErr_Occurred() ? NULL : PyLong_FromLong(error);
+}
+
+/* -- arguments: a part of the memory, whose length may be None for all that follows -- */
+
+struct part {
+    size_t start;
+    size_t stop;
+};
+
+static int part_of(const struct memory *memory, PyObject *offset, PyObject *length, struct part *part) {
+    const size_t whole = pages((size_t)memory->length);
+    const Py_ssize_t start = PyNumber_AsSsize_t(offset, PyExc_OverflowError);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    const Py_ssize_t count =
+        length == Py_None ? memory->length - start : PyNumber_AsSsize_t(length, PyExc_OverflowError);
+    if (PyErr_Occurred() || refuse_closed(memory) < 0) {
+        return -1;
+    }
+    if (start < 0 || count < 0 || (size_t)start > whole || (size_t)count > whole - (size_t)start) {
+        PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory", count, start,
+                     memory->length);
+        return -1;
+    }
+    part->start = (size_t)start;
+    part->stop = (size_t)start + (size_t)count;
+    return 0;
+}
+
+/* -- the buffer -- */
+
 /* Whether the kernel can give us the pages, or would raise SIGBUS: behind the end of a file that is too short or became
  * so, and where no huge page is left. Kernels before 5.14 cannot tell. */
 static int refuse_unbacked(const struct memory *memory) {
 #ifdef MADV_POPULATE_READ
-    const uint64_t page = (uint64_t)uipc_page_size();
-    const uint64_t size = ((uint64_t)memory->length + page - 1) / page * page;
-    const uint64_t part = memory->huge ? size : page;
+    const size_t page = (size_t)uipc_page_size();
+    const size_t size = pages((size_t)memory->length);
+    const size_t part = memory->huge ? size : page;
     const int result = memory->sure ? 0 : uipc_madvise(memory->address + size - part, part, MADV_POPULATE_READ);
     if (result < 0 && result != -EINVAL) {
-        PyErr_SetString(PyExc_BufferError,
-                        "part of this memory has no pages: it lies behind the end of its file, or no "
-                        "huge page is left");
+        PyErr_SetString(PyExc_BufferError, "part of this memory has no pages: it lies behind the end of its file, or "
+                                           "no huge page is left");
         return -1;
     }
 #else
     (void)memory;
 #endif
     return 0;
-}
-
-static void unpin(struct memory *memory) {
-    memory->pins--;
-    if (memory->closed && memory->pins == 0) {
-        give_back(memory);
-    }
 }
 
 static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
@@ -96,11 +162,9 @@ static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
         PyErr_SetString(PyExc_BufferError, "this memory, or part of it, cannot be read: mprotect() all of it first");
         return -1;
     }
-    if (refuse_unbacked(memory) < 0) {
-        return -1;
-    }
     void *const start = (void *)(uintptr_t)memory->address;
-    if (PyBuffer_FillInfo(view, self, start, memory->length, !memory->writable, flags) < 0) {
+    if (refuse_unbacked(memory) < 0 ||
+        PyBuffer_FillInfo(view, self, start, memory->length, !memory->writable, flags) < 0) {
         return -1;
     }
     memory->pins++;
@@ -113,6 +177,410 @@ static void memory_releasebuffer(PyObject *self, Py_buffer *view) {
 }
 
 static Py_ssize_t memory_length(PyObject *self) { return memory_of(self)->closed ? 0 : memory_of(self)->length; }
+
+/* -- making memory -- */
+
+struct request {
+    size_t length;
+    int prot;
+    int flags;
+    int fd;
+    int64_t offset;
+};
+
+static int map_at(const struct request *request, uint64_t place, int flags, uint64_t *address) {
+    return uipc_mmap(place, request->length, request->prot, flags, request->fd, request->offset, address);
+}
+
+static int refuse_replacing(const struct memory *target, size_t length) {
+    if (refuse_pinned(target, "replace") < 0) {
+        return -1;
+    }
+    if (pages(length) > pages((size_t)target->length)) {
+        PyErr_Format(PyExc_ValueError, "%zu bytes do not fit in the place of %zd", length, target->length);
+        return -1;
+    }
+    return 0;
+}
+
+/* The new memory lies over the beginning of the old; the rest of the old goes. */
+static void take_the_place(struct memory *target, size_t length) {
+    const size_t rest = pages((size_t)target->length) - pages(length);
+    target->closed = true;
+    if (rest > 0) {
+        uipc_munmap(target->address + pages(length), rest);
+    }
+}
+
+/* A refused replacement may have cost the old memory, or left it whole. */
+static void look_after(struct memory *target) {
+    const size_t size = pages((size_t)target->length);
+    unsigned char *const residency = PyMem_Malloc(size / (size_t)uipc_page_size());
+    if (residency == NULL || uipc_mincore(target->address, size, residency) < 0) {
+        uipc_munmap(target->address, size);
+        target->closed = true;
+    }
+    PyMem_Free(residency);
+}
+
+/* What can be refused must not cost the old memory: try it elsewhere first. */
+static int map_over(const struct request *request, struct memory *target, uint64_t *address) {
+    int result = map_at(request, 0, request->flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE), address);
+    if (result < 0) {
+        return result;
+    }
+    uipc_munmap(*address, request->length);
+    result = map_at(request, target->address, (request->flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED, address);
+    if (result < 0) {
+        look_after(target);
+        return result;
+    }
+    take_the_place(target, request->length);
+    return 0;
+}
+
+PyDoc_STRVAR(mmap_doc, "mmap(cls, target, hint, length, prot, flags, fd, offset, /)\n--\n\nMap, at a hint or over the "
+                       "memory `target` unless that is None. Returns the object, or -errno.");
+
+static PyObject *map(PyObject *module, PyObject *args) {
+    PyObject *cls;
+    PyObject *target;
+    unsigned long long hint;
+    unsigned long long length;
+    long long offset;
+    struct request request;
+    if (!PyArg_ParseTuple(args, "OOKKiiiL:mmap", &cls, &target, &hint, &length, &request.prot, &request.flags,
+                          &request.fd, &offset)) {
+        return NULL;
+    }
+    request.length = (size_t)length;
+    request.offset = offset;
+    if (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0) {
+        return NULL;
+    }
+    struct memory *const memory = memory_new(module, cls, FROM_MMAP);
+    if (memory == NULL) {
+        return NULL;
+    }
+    int result;
+    uint64_t address = 0;
+    if (target != Py_None) {
+        result = map_over(&request, memory_of(target), &address);
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        result = map_at(&request, hint, request.flags, &address);
+        Py_END_ALLOW_THREADS;
+    }
+    if (result < 0) {
+        return without_owner(memory, result);
+    }
+    const bool is_private = (request.flags & MAP_TYPE) == MAP_PRIVATE;
+    memory->readable = request.prot & PROT_READ;
+    memory->writable = request.prot & PROT_WRITE;
+    memory->huge = request.flags & MAP_HUGETLB;
+    memory->sure = (request.flags & MAP_ANONYMOUS) && is_private && !memory->huge;
+    return owner_of(memory, address, request.length);
+}
+
+static int attach_over(int shmid, int flags, struct memory *target, uint64_t *address, size_t *size) {
+    uint64_t elsewhere;
+    int result = uipc_shmat(shmid, 0, flags & ~(SHM_REMAP | SHM_RND), &elsewhere, size);
+    if (result < 0) {
+        return result;
+    }
+    if (refuse_replacing(target, *size) < 0) {
+        result = -EINVAL;
+    } else if ((result = uipc_shmat(shmid, target->address, flags | SHM_REMAP, address, size)) < 0) {
+        look_after(target);
+    } else {
+        take_the_place(target, *size);
+    }
+    uipc_shmdt(elsewhere);
+    return result;
+}
+
+PyDoc_STRVAR(shmat_doc,
+             "shmat(cls, target, shmid, hint, flags, /)\n--\n\nAttach, at a hint or over the memory `target` "
+             "unless that is None. Returns the object, or -errno.");
+
+static PyObject *attach(PyObject *module, PyObject *args) {
+    PyObject *cls;
+    PyObject *target;
+    int shmid;
+    unsigned long long hint;
+    int flags;
+    if (!PyArg_ParseTuple(args, "OOiKi:shmat", &cls, &target, &shmid, &hint, &flags) ||
+        (target != Py_None && refuse_pinned(memory_of(target), "replace") < 0)) {
+        return NULL;
+    }
+    struct memory *const memory = memory_new(module, cls, FROM_SHMAT);
+    if (memory == NULL) {
+        return NULL;
+    }
+    uint64_t address = 0;
+    size_t size = 0;
+    const int result = target != Py_None ? attach_over(shmid, flags, memory_of(target), &address, &size)
+                                         : uipc_shmat(shmid, hint, flags, &address, &size);
+    if (result < 0) {
+        return without_owner(memory, result);
+    }
+    memory->readable = true;
+    memory->writable = !(flags & SHM_RDONLY);
+#ifdef MADV_COLD /* every page takes this advice, to no harm, but huge and locked ones */
+    memory->huge = uipc_madvise(address, (size_t)uipc_page_size(), MADV_COLD) == -EINVAL;
+#endif
+    return owner_of(memory, address, size);
+}
+
+/* -- calls on memory -- */
+
+/* Moving onto a fixed place unmaps what lies there: reserve the place first, which fails where it is taken. */
+static int move_to(const struct memory *memory, size_t new_size, int flags, uint64_t place, uint64_t *moved) {
+    const struct request nothing = {
+        .length = new_size, .prot = PROT_NONE, .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, .fd = -1};
+    uint64_t reserved;
+    int result = map_at(&nothing, place, nothing.flags | MAP_FIXED_NOREPLACE, &reserved);
+    if (result < 0) {
+        return result;
+    }
+    result = uipc_mremap(memory->address, (size_t)memory->length, new_size, flags, reserved, moved);
+    if (result < 0) {
+        uipc_munmap(reserved, new_size);
+    }
+    return result;
+}
+
+PyDoc_STRVAR(mremap_doc, "mremap(cls, memory, new_size, flags, new_address, /)\n--\n\nResize or move; with "
+                         "MREMAP_DONTUNMAP the moved pages get a new object. Returns the object, or -errno.");
+
+static PyObject *remap(PyObject *module, PyObject *args) {
+    PyObject *cls;
+    PyObject *self;
+    unsigned long long new_size;
+    int flags;
+    unsigned long long place;
+    if (!PyArg_ParseTuple(args, "OOKiK:mremap", &cls, &self, &new_size, &flags, &place) ||
+        refuse_pinned(memory_of(self), "move") < 0) {
+        return NULL;
+    }
+    struct memory *const memory = memory_of(self);
+    const struct memory before = *memory;
+    struct memory *const moved = memory_new(module, cls, FROM_MMAP);
+    if (moved == NULL) {
+        return NULL;
+    }
+    uint64_t address = 0;
+    const int result = flags & MREMAP_FIXED ? move_to(memory, (size_t)new_size, flags, place, &address)
+                                            : uipc_mremap(memory->address, (size_t)memory->length, (size_t)new_size,
+                                                          flags, place, &address);
+    if (result < 0) {
+        return without_owner(moved, result);
+    }
+#ifdef MREMAP_DONTUNMAP
+    if (flags & MREMAP_DONTUNMAP) {
+        moved->readable = before.readable;
+        moved->writable = before.writable;
+        moved->poisoned = before.poisoned;
+        moved->sure = before.sure;
+        moved->huge = before.huge;
+        moved->forkless = before.forkless;
+        return owner_of(moved, address, (size_t)new_size);
+    }
+#endif
+    Py_DECREF((PyObject *)moved);
+    memory->address = address;
+    memory->length = (Py_ssize_t)new_size;
+    Py_INCREF(self);
+    return self;
+}
+
+static PyObject *memory_close(PyObject *self, PyObject *unused) {
+    struct memory *const memory = memory_of(self);
+    (void)unused;
+    if (memory->closed) {
+        refuse_closed(memory);
+        return NULL;
+    }
+    memory->closed = true;
+    return PyLong_FromLong(memory->pins == 0 ? give_back(memory) : 0);
+}
+
+static PyObject *memory_unmap(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    PyObject *offset;
+    PyObject *length;
+    struct part part;
+    if (!PyArg_ParseTuple(args, "OO:munmap", &offset, &length) || part_of(memory, offset, length, &part) < 0) {
+        return NULL;
+    }
+    const size_t whole = pages((size_t)memory->length);
+    const size_t stop = pages(part.stop);
+    if (part.start == 0 && stop == whole) {
+        return memory_close(self, NULL);
+    }
+    if (part.start > 0 && stop < whole) {
+        PyErr_SetString(PyExc_ValueError, "a mapping can lose pages at its ends, not in its middle");
+        return NULL;
+    }
+    if (refuse_pinned(memory, "unmap part of") < 0) {
+        return NULL;
+    }
+    const int result = uipc_munmap(memory->address + part.start, stop - part.start);
+    if (result == 0 && part.start == 0) {
+        memory->address += stop;
+        memory->length -= (Py_ssize_t)stop;
+    } else if (result == 0) {
+        memory->length = (Py_ssize_t)part.start;
+    }
+    return PyLong_FromLong(result);
+}
+
+/* Part of the memory can lose an access; to gain it, all of it must: a view shows everything. */
+static PyObject *memory_protect(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    PyObject *offset;
+    PyObject *length;
+    int prot;
+    struct part part;
+    if (!PyArg_ParseTuple(args, "OOi:mprotect", &offset, &length, &prot) ||
+        part_of(memory, offset, length, &part) < 0) {
+        return NULL;
+    }
+    if (part.start == part.stop) {
+        return PyLong_FromLong(0);
+    }
+    const bool whole = part.start == 0 && pages(part.stop) == pages((size_t)memory->length);
+    const bool readable = (prot & PROT_READ) && (whole || memory->readable);
+    const bool writable = (prot & PROT_WRITE) && (whole || memory->writable);
+    const bool narrower = (memory->readable && !readable) || (memory->writable && !writable);
+    if (narrower && refuse_pinned(memory, "take access from") < 0) {
+        return NULL;
+    }
+    const int result = uipc_mprotect(memory->address + part.start, part.stop - part.start, prot);
+    if (result == 0) {
+        memory->readable = readable;
+        memory->writable = writable;
+    }
+    return PyLong_FromLong(result);
+}
+
+/* What an advice that the kernel took means for views. */
+static void note_advice(struct memory *memory, int advice, bool whole) {
+    switch (advice) {
+    case MADV_DONTFORK:
+        memory->forkless = getpid();
+        break;
+    case MADV_DOFORK:
+        memory->forkless = whole ? 0 : memory->forkless;
+        break;
+    case MADV_HWPOISON:
+        memory->poisoned = true;
+        break;
+#ifdef MADV_GUARD_INSTALL
+    case MADV_GUARD_INSTALL:
+        memory->poisoned = true;
+        break;
+    case MADV_GUARD_REMOVE:
+        memory->poisoned = memory->poisoned && !whole;
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+static bool is_fatal(int advice) {
+#ifdef MADV_GUARD_INSTALL
+    return advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL;
+#else
+    return advice == MADV_HWPOISON;
+#endif
+}
+
+static PyObject *memory_advise(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    PyObject *offset;
+    PyObject *length;
+    int advice;
+    struct part part;
+    if (!PyArg_ParseTuple(args, "OOi:madvise", &offset, &length, &advice) ||
+        part_of(memory, offset, length, &part) < 0 ||
+        (is_fatal(advice) && refuse_pinned(memory, "take access from") < 0)) {
+        return NULL;
+    }
+    int result;
+    const uint64_t address = memory->address + part.start;
+    memory->pins++;
+    Py_BEGIN_ALLOW_THREADS;
+    result = uipc_madvise(address, part.stop - part.start, advice);
+    Py_END_ALLOW_THREADS;
+    if (result == 0) {
+        note_advice(memory, advice, part.start == 0 && pages(part.stop) == pages((size_t)memory->length));
+    }
+    unpin(memory);
+    return PyLong_FromLong(result);
+}
+
+static PyObject *call_on_part(PyObject *self, PyObject *offset, PyObject *length, int argument,
+                              int (*call)(uint64_t, size_t, int)) {
+    struct memory *const memory = memory_of(self);
+    struct part part;
+    if (part_of(memory, offset, length, &part) < 0) {
+        return NULL;
+    }
+    int result;
+    const uint64_t address = memory->address + part.start;
+    memory->pins++;
+    Py_BEGIN_ALLOW_THREADS;
+    result = call(address, part.stop - part.start, argument);
+    Py_END_ALLOW_THREADS;
+    unpin(memory);
+    return PyLong_FromLong(result);
+}
+
+static PyObject *memory_sync(PyObject *self, PyObject *args) {
+    PyObject *offset;
+    PyObject *length;
+    int flags;
+    return PyArg_ParseTuple(args, "OOi:msync", &offset, &length, &flags)
+               ? call_on_part(self, offset, length, flags, uipc_msync)
+               : NULL;
+}
+
+static int lock_or_unlock(uint64_t address, size_t length, int lock) {
+    return lock ? uipc_mlock(address, length) : uipc_munlock(address, length);
+}
+
+static PyObject *memory_lock(PyObject *self, PyObject *args) {
+    PyObject *offset;
+    PyObject *length;
+    int lock;
+    return PyArg_ParseTuple(args, "OOp:mlock", &offset, &length, &lock)
+               ? call_on_part(self, offset, length, lock, lock_or_unlock)
+               : NULL;
+}
+
+static PyObject *memory_residency(PyObject *self, PyObject *args) {
+    struct memory *const memory = memory_of(self);
+    PyObject *offset;
+    PyObject *length;
+    struct part part;
+    if (!PyArg_ParseTuple(args, "OO:mincore", &offset, &length) || part_of(memory, offset, length, &part) < 0) {
+        return NULL;
+    }
+    const size_t count = pages(part.stop - part.start) / (size_t)uipc_page_size();
+    unsigned char *const bytes = PyMem_Malloc(count);
+    if (bytes == NULL) {
+        return PyErr_NoMemory();
+    }
+    const int result = uipc_mincore(memory->address + part.start, part.stop - part.start, bytes);
+    PyObject *const answer =
+        result < 0 ? PyLong_FromLong(result) : PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)count);
+    PyMem_Free(bytes);
+    return answer;
+}
+
+/* -- the type -- */
 
 static const char *access_of(const struct memory *memory) {
     if (!memory->readable || memory->poisoned) {
@@ -145,18 +613,6 @@ static PyObject *memory_closed(PyObject *self, void *closure) {
     return PyBool_FromLong(memory_of(self)->closed);
 }
 
-static PyObject *memory_inherit(PyObject *self, PyObject *other) {
-    struct memory *const memory = memory_of(self);
-    const struct memory *const from = memory_of(other);
-    memory->readable = from->readable;
-    memory->writable = from->writable;
-    memory->poisoned = from->poisoned;
-    memory->sure = from->sure;
-    memory->huge = from->huge;
-    memory->forkless = from->forkless;
-    Py_RETURN_NONE;
-}
-
 static PyObject *memory_readable(PyObject *self, void *closure) {
     (void)closure;
     return PyBool_FromLong(memory_of(self)->readable && !memory_of(self)->poisoned);
@@ -165,121 +621,6 @@ static PyObject *memory_readable(PyObject *self, void *closure) {
 static PyObject *memory_readonly(PyObject *self, void *closure) {
     (void)closure;
     return PyBool_FromLong(!memory_of(self)->writable);
-}
-
-/* The calls below keep the lock of the interpreter: nobody can take a view of memory that is on its way out. */
-
-static PyObject *memory_close(PyObject *self, PyObject *unused) {
-    struct memory *const memory = memory_of(self);
-    (void)unused;
-    if (memory->closed) {
-        refuse_closed(memory);
-        return NULL;
-    }
-    memory->closed = true;
-    return PyLong_FromLong(memory->pins == 0 ? give_back(memory) : 0);
-}
-
-static PyObject *memory_pin(PyObject *self, PyObject *unused) {
-    (void)unused;
-    if (refuse_closed(memory_of(self)) < 0) {
-        return NULL;
-    }
-    memory_of(self)->pins++;
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_unpin(PyObject *self, PyObject *unused) {
-    (void)unused;
-    unpin(memory_of(self));
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_surrender(PyObject *self, PyObject *unused) {
-    (void)unused;
-    if (refuse_pinned(memory_of(self), "replace") < 0) {
-        return NULL;
-    }
-    memory_of(self)->closed = true;
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_trim(PyObject *self, PyObject *args) {
-    struct memory *const memory = memory_of(self);
-    Py_ssize_t start;
-    Py_ssize_t stop;
-    if (!PyArg_ParseTuple(args, "nn:trim", &start, &stop) || refuse_pinned(memory, "unmap part of") < 0) {
-        return NULL;
-    }
-    const int result = uipc_munmap(memory->address + (uint64_t)start, (size_t)(stop - start));
-    if (result == 0 && start == 0) {
-        memory->address += (uint64_t)stop;
-        memory->length -= stop;
-    } else if (result == 0) {
-        memory->length = start;
-    }
-    return PyLong_FromLong(result);
-}
-
-static PyObject *memory_remap(PyObject *self, PyObject *args) {
-    struct memory *const memory = memory_of(self);
-    Py_ssize_t new_size;
-    int flags;
-    unsigned long long new_address;
-    uint64_t moved;
-    if (!PyArg_ParseTuple(args, "niK:remap", &new_size, &flags, &new_address) || refuse_pinned(memory, "move") < 0) {
-        return NULL;
-    }
-    const int result =
-        uipc_mremap(memory->address, (size_t)memory->length, (size_t)new_size, flags, new_address, &moved);
-    if (result == 0) {
-        memory->address = moved;
-        memory->length = new_size;
-    }
-    return PyLong_FromLong(result);
-}
-
-/* Part of the memory can lose an access; to gain it, all of it must: a view shows everything. */
-static PyObject *memory_protect(PyObject *self, PyObject *args) {
-    struct memory *const memory = memory_of(self);
-    Py_ssize_t start;
-    Py_ssize_t stop;
-    int prot;
-    if (!PyArg_ParseTuple(args, "nni:protect", &start, &stop, &prot) || refuse_closed(memory) < 0) {
-        return NULL;
-    }
-    const bool whole = start == 0 && stop == memory->length;
-    const bool readable = (prot & PROT_READ) && (whole || memory->readable);
-    const bool writable = (prot & PROT_WRITE) && (whole || memory->writable);
-    if ((memory->readable && !readable) || (memory->writable && !writable)) {
-        if (refuse_pinned(memory, "take access from") < 0) {
-            return NULL;
-        }
-    }
-    const int result = uipc_mprotect(memory->address + (uint64_t)start, (size_t)(stop - start), prot);
-    if (result == 0) {
-        memory->readable = readable;
-        memory->writable = writable;
-    }
-    return PyLong_FromLong(result);
-}
-
-static PyObject *memory_refuse_views(PyObject *self, PyObject *unused) {
-    (void)unused;
-    if (refuse_pinned(memory_of(self), "take access from") < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_poison(PyObject *self, PyObject *yes) {
-    memory_of(self)->poisoned = PyObject_IsTrue(yes) == 1;
-    Py_RETURN_NONE;
-}
-
-static PyObject *memory_keep_from_fork(PyObject *self, PyObject *yes) {
-    memory_of(self)->forkless = PyObject_IsTrue(yes) == 1 ? getpid() : 0;
-    Py_RETURN_NONE;
 }
 
 static void memory_finalize(PyObject *self) {
@@ -312,18 +653,10 @@ static PyGetSetDef memory_attributes[] = {
 };
 
 static PyMethodDef memory_methods[] = {
-    {"_close", memory_close, METH_NOARGS, NULL},
-    {"_pin", memory_pin, METH_NOARGS, NULL},
-    {"_unpin", memory_unpin, METH_NOARGS, NULL},
-    {"_surrender", memory_surrender, METH_NOARGS, NULL},
-    {"_trim", memory_trim, METH_VARARGS, NULL},
-    {"_remap", memory_remap, METH_VARARGS, NULL},
-    {"_protect", memory_protect, METH_VARARGS, NULL},
-    {"_inherit", memory_inherit, METH_O, NULL},
-    {"_refuse_views", memory_refuse_views, METH_NOARGS, NULL},
-    {"_poison", memory_poison, METH_O, NULL},
-    {"_keep_from_fork", memory_keep_from_fork, METH_O, NULL},
-    {NULL, NULL, 0, NULL},
+    {"_close", memory_close, METH_NOARGS, NULL},          {"_unmap", memory_unmap, METH_VARARGS, NULL},
+    {"_protect", memory_protect, METH_VARARGS, NULL},     {"_advise", memory_advise, METH_VARARGS, NULL},
+    {"_sync", memory_sync, METH_VARARGS, NULL},           {"_lock", memory_lock, METH_VARARGS, NULL},
+    {"_residency", memory_residency, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot memory_slots[] = {
@@ -346,41 +679,10 @@ static PyType_Spec memory_spec = {
     .slots = memory_slots,
 };
 
-PyDoc_STRVAR(adopt_doc, "adopt(cls, from_shmat, address, length, readable, writable, sure, huge, /)\n--\n\nMake the "
-                        "object of a subclass of Memory that owns what mmap() or shmat() returned.");
-
-static PyObject *adopt(PyObject *module, PyObject *args) {
-    PyObject *cls;
-    int from_shmat;
-    unsigned long long address;
-    Py_ssize_t length;
-    int readable;
-    int writable;
-    int sure;
-    int huge;
-    if (!PyArg_ParseTuple(args, "OpKnpppp:adopt", &cls, &from_shmat, &address, &length, &readable, &writable, &sure,
-                          &huge)) {
-        return NULL;
-    }
-    if (PyObject_IsSubclass(cls, uipc_module(module)->memory) != 1) {
-        PyErr_SetString(PyExc_TypeError, "adopt() makes objects of subclasses of Memory");
-        return NULL;
-    }
-    PyObject *const self = PyType_GenericAlloc((PyTypeObject *)cls, 0);
-    if (self != NULL) {
-        memory_of(self)->address = address;
-        memory_of(self)->length = length;
-        memory_of(self)->origin = from_shmat ? FROM_SHMAT : FROM_MMAP;
-        memory_of(self)->readable = readable;
-        memory_of(self)->writable = writable;
-        memory_of(self)->sure = sure;
-        memory_of(self)->huge = huge;
-    }
-    return self;
-}
-
 static PyMethodDef functions[] = {
-    {"adopt", adopt, METH_VARARGS, adopt_doc},
+    {"mmap", map, METH_VARARGS, mmap_doc},
+    {"shmat", attach, METH_VARARGS, shmat_doc},
+    {"mremap", remap, METH_VARARGS, mremap_doc},
     {NULL, NULL, 0, NULL},
 };
 

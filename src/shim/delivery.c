@@ -1,9 +1,9 @@
 /* The way of a signal from the kernel to its Python handler; docs/delivery.md tells the whole story.
  *
  * The C handler keeps one record and blocks every managed signal in the context that it returns to, so that the kernel
- * goes on queueing; the dispatcher (cpython_dispatcher.c) takes the record under the mask that sigaction(2) promises the handler,
- * and puts the interrupted mask back after it. Everything here belongs to the main thread and to the C handler on top
- * of it, which runs with all signals blocked; other threads only touch `elsewhere`.
+ * goes on queueing; the dispatcher (cpython_dispatcher.c) takes the record under the mask that sigaction(2) promises
+ * the handler, and puts the interrupted mask back after it. Everything here belongs to the main thread and to the C
+ * handler on top of it, which runs with all signals blocked; other threads only touch `elsewhere`.
  */
 #include "internal.h"
 
@@ -74,12 +74,16 @@ static void fill(struct uipc_record *record, int signum, const siginfo_t *info) 
     record->suspended = false;
 }
 
+/* What is blocked from the delivery until the dispatcher takes over. abort(3) counts on a second SIGABRT getting
+ * through. */
+static uint64_t to_hold(uint64_t mask) { return (atomic_load(&state.managed) | mask) & ~uipc_bit(SIGABRT); }
+
 /* The list can only grow past one where a frame of CPython's own lies under ours and undoes our hold when it returns.
  * Should it ever be full, the kernel's queue takes the signal back, behind its equals, and it is held as well. */
 static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
     const unsigned int count = atomic_load(&state.count);
     const unsigned int level = atomic_load(&state.level);
-    uint64_t held = atomic_load(&state.managed);
+    uint64_t held = to_hold(0);
     if (count == RECORDS) {
         if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (int)syscall(SYS_gettid), signum, info) < 0) {
             atomic_fetch_add(&state.lost, 1);
@@ -90,7 +94,7 @@ static void keep(int signum, siginfo_t *info, uint64_t *uc_sigmask) {
         record->here = true;
         /* Between a handler's end and the moment its mask is gone, we stand where the handler was called. */
         record->saved = level < atomic_load(&state.depth) ? state.interrupted[level] : *uc_sigmask;
-        record->held = held |= record->mask;
+        record->held = held = to_hold(record->mask);
         state.levels[count] = level;
         atomic_store(&state.count, count + 1);
         if (record->flags & SA_RESETHAND) {
@@ -160,8 +164,8 @@ bool uipc_records_wait(void) {
     return on_main_thread() && atomic_load(&state.depth) < NESTED_AT_MOST && (oldest() != RECORDS || any_elsewhere());
 }
 
-/* The current mask less what is blocked by our hold alone. The saved mask says which that is; where it has more than the
- * current one, that was the signal of a frame of CPython's, which has returned since. */
+/* The current mask less what is blocked by our hold alone. The saved mask says which that is; where it has more than
+ * the current one, that was the signal of a frame of CPython's, which has returned since. */
 static uint64_t true_mask(const struct uipc_record *record, uint64_t current) {
     return record->here ? current & (record->saved | ~record->held) : current;
 }
@@ -239,7 +243,7 @@ void uipc_untake(const struct uipc_record *record) {
         state.records[0] = *record;
         state.records[0].here = true;
         state.records[0].saved = mask;
-        state.records[0].held = atomic_load(&state.managed) | record->mask;
+        state.records[0].held = to_hold(record->mask);
         state.levels[0] = depth;
         atomic_store(&state.count, count + 1);
         mask |= state.records[0].held;
@@ -357,6 +361,23 @@ uint64_t uipc_sig_ign(void) { return (uint64_t)(uintptr_t)SIG_IGN; }
 
 static bool is_signal(int signum) { return signum >= 1 && signum <= 64 && (signum < __SIGRTMIN || signum >= SIGRTMIN); }
 
+/* What the Python handler was installed with, which is not what the kernel knows. */
+int uipc_sigaction_ours(int signum, struct uipc_action *action) {
+    if (!is_signal(signum)) {
+        return -EINVAL;
+    }
+    action->mask = atomic_load(&state.actions[signum].mask);
+    action->flags = atomic_load(&state.actions[signum].flags);
+    return 0;
+}
+
+/* SA_RESTART stays out of the kernel, or the handler would not run before the interrupted call ends; SA_NODEFER and the
+ * mask are ours to keep. */
+static unsigned int kernel_flags(int signum) {
+    const unsigned int flags = atomic_load(&state.actions[signum].flags);
+    return SA_SIGINFO | SA_ONSTACK | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESETHAND));
+}
+
 int uipc_sigaction_get(int signum, struct uipc_action *action) {
     struct sigaction kernel;
     if (!is_signal(signum)) {
@@ -368,18 +389,11 @@ int uipc_sigaction_get(int signum, struct uipc_action *action) {
     }
     action->ours = kernel.sa_sigaction == on_signal;
     action->handler = (uint64_t)(uintptr_t)kernel.sa_handler;
-    memcpy(&action->mask, &kernel.sa_mask, sizeof action->mask);
     action->flags = (unsigned int)kernel.sa_flags & ~(unsigned int)SA_RESTORER;
-    return 0;
-}
-
-/* What the Python handler was installed with, which is not what the kernel knows. */
-int uipc_sigaction_ours(int signum, struct uipc_action *action) {
-    if (!is_signal(signum)) {
-        return -EINVAL;
+    if (kernel.sa_handler == SIG_DFL && action->flags == kernel_flags(signum) && action->flags & SA_RESETHAND) {
+        return uipc_sigaction_ours(signum, action); /* spent: the kernel leaves mask and flags as they were */
     }
-    action->mask = atomic_load(&state.actions[signum].mask);
-    action->flags = atomic_load(&state.actions[signum].flags);
+    memcpy(&action->mask, &kernel.sa_mask, sizeof action->mask);
     return 0;
 }
 
@@ -435,15 +449,15 @@ static int start(c_handler *wake) {
     return 0;
 }
 
-/* SA_RESTART stays out of the kernel, or the handler would not run before the interrupted call ends. The full mask
- * keeps a second delivery from landing on top of ours. */
-static int install(int signum) {
+/* The full mask keeps a second delivery from landing on top of ours. `spent`: as the kernel leaves SA_RESETHAND. */
+static int install(int signum, bool spent) {
     struct sigaction kernel;
     memset(&kernel, 0, sizeof kernel);
-    kernel.sa_sigaction = on_signal;
+    if (!spent) {
+        kernel.sa_sigaction = on_signal;
+    }
     sigfillset(&kernel.sa_mask);
-    const unsigned int flags = atomic_load(&state.actions[signum].flags);
-    kernel.sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESETHAND)));
+    kernel.sa_flags = (int)kernel_flags(signum);
     return uipc_result(sigaction(signum, &kernel, NULL));
 }
 
@@ -466,7 +480,7 @@ int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags) {
     atomic_store(&state.actions[signum].mask, mask);
     atomic_store(&state.actions[signum].flags, flags);
     atomic_fetch_or(&state.managed, uipc_bit(signum));
-    return install(signum);
+    return install(signum, false);
 }
 
 bool uipc_repair(int signum, unsigned int *flags) {
@@ -475,5 +489,9 @@ bool uipc_repair(int signum, unsigned int *flags) {
         return false;
     }
     *flags = atomic_load(&state.actions[signum].flags);
-    return install(signum) == 0;
+    const bool spent = *flags & SA_RESETHAND;
+    if (spent) {
+        atomic_fetch_and(&state.managed, ~uipc_bit(signum));
+    }
+    return install(signum, spent) == 0;
 }

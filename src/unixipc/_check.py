@@ -5,14 +5,18 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ParamSpec
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from unixipc._cpython import dispatch
 from unixipc._native import lib
 
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
-NO_ADVICE: Mapping[int, str] = MappingProxyType({})
+Advice: TypeAlias = Mapping[int, str]
+"""What to do about an errno."""
+
+NO_ADVICE: Advice = MappingProxyType({})
 
 _INTERRUPTED = -lib.ERESTART
 
@@ -45,11 +49,18 @@ def failure(code: int, call: str, *subject: object, advice: str | None = None) -
     return _CLASSES.get(code, OSError)(code, text)
 
 
-def check(result: int, call: str, *subject: object, advice: Mapping[int, str] = NO_ADVICE) -> int:
+def check(result: int, call: str, *subject: object, advice: Advice = NO_ADVICE) -> int:
     """Give back what the shim returned, or raise; `advice` holds what to do about an errno of this call."""
     if result < 0:
         raise failure(-result, call, *subject, advice=advice.get(-result))
     return result
+
+
+def check_made(answer: _T | int, call: str, *subject: object, advice: Advice = NO_ADVICE) -> _T:
+    """Give back the object that a call made, or raise for the -errno that it answered instead."""
+    if isinstance(answer, int):
+        raise failure(-answer, call, *subject, advice=advice.get(-answer))
+    return answer
 
 
 def restarting(function: Callable[_P, int], *args: _P.args, **kwargs: _P.kwargs) -> int:

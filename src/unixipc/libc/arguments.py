@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +22,14 @@ def path_argument(path: Path) -> bytes:
     if b"\0" in encoded:
         raise ValueError(f"the path {path!r} contains a NUL")
     return encoded
+
+
+def size_argument(value: int, name: str) -> int:
+    """Read a size or an address, once: an int that C's size_t can hold."""
+    number = operator.index(value)
+    if not 0 <= number < 2**64:
+        raise OverflowError(f"{name} is {number}: it must fit a size_t")
+    return number
 
 
 def bytes_argument(data: Buffer) -> _CBytes:

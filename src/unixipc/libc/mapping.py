@@ -10,44 +10,27 @@ import errno
 import operator
 import os
 import stat
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from unixipc._check import check, failure
-from unixipc._cpython import Memory, adopt
-from unixipc._native import ffi, lib
+from unixipc import _cpython
+from unixipc._check import check, check_made, failure
+from unixipc._cpython import Memory
+from unixipc._native import lib
 from unixipc.constants.mapping import (
-    MADV_DOFORK,
-    MADV_DONTFORK,
-    MADV_GUARD_INSTALL,
-    MADV_GUARD_REMOVE,
-    MADV_HWPOISON,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_HUGE_MASK,
     MAP_HUGE_SHIFT,
     MAP_HUGETLB,
-    MAP_LOCKED,
-    MAP_NORESERVE,
-    MAP_POPULATE,
-    MAP_PRIVATE,
-    MAP_TYPE,
-    MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MS_SYNC,
     PROT_GROWSDOWN,
     PROT_GROWSUP,
-    PROT_NONE,
-    PROT_READ,
-    PROT_WRITE,
     Madvice,
     MapFlag,
     Prot,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from unixipc.libc.arguments import size_argument
 
 PAGE_SIZE = lib.uipc_page_size()
 
@@ -64,6 +47,10 @@ _MOVING = {
     errno.EFAULT: "the mapping is not what it was made as: part of it has gone or differs",
     errno.EINVAL: "give a size above 0; MREMAP_DONTUNMAP needs MREMAP_MAYMOVE, and the size that the mapping has",
     errno.ENOMEM: "there is no room behind it: MREMAP_MAYMOVE lets it move",
+}
+_ADVISING = {
+    errno.EINVAL: "this kind of memory does not take it, or offset is no multiple of PAGE_SIZE",
+    errno.EPERM: "this advice needs CAP_SYS_ADMIN",
 }
 _LOCKING = dict.fromkeys(
     (errno.ENOMEM, errno.EPERM, errno.EAGAIN), "too much memory is locked: see RLIMIT_MEMLOCK in getrlimit(2)"
@@ -84,42 +71,9 @@ def _pages(length: int) -> int:
     return -(-length // PAGE_SIZE) * PAGE_SIZE
 
 
-def _part(memory: Memory, offset: int, length: int | None) -> tuple[int, int]:
-    if not isinstance(memory, Memory):
-        raise TypeError(f"a Mapping or an Attachment is needed, not {memory!r}")
-    offset = operator.index(offset)
-    stop = len(memory) if length is None else offset + operator.index(length)
-    if not 0 <= offset <= stop <= _pages(len(memory)):
-        raise ValueError(f"bytes {offset} to {stop} are not within {memory!r}")
-    return offset, stop
-
-
-@contextmanager
-def _pinned(memory: Memory, offset: int, length: int | None) -> Iterator[tuple[int, int]]:
-    """Keep the memory mapped during a call on it, and give the address and the length of the part."""
-    start, stop = _part(memory, offset, length)
-    memory._pin()
-    try:
-        yield memory.address + start, stop - start
-    finally:
-        memory._unpin()
-
-
-@contextmanager
-def replaced(memory: Memory, length: int) -> Iterator[int]:
-    """Give up a memory object, so that what is mapped in the block takes its place; a view of it forbids that.
-
-    It stays closed when the block fails: by then the kernel may have unmapped it.
-    """
-    if not isinstance(memory, Memory):
-        raise TypeError(f"an address or the Mapping or Attachment to replace is needed, not {memory!r}")
-    place, rest = _pages(length), _pages(len(memory)) - _pages(length)
-    if rest < 0:
-        raise ValueError(f"{length} bytes do not fit in the place of {memory!r}")
-    memory._surrender()
-    yield memory.address
-    if rest:
-        check(lib.uipc_munmap(memory.address + place, rest), "munmap", hex(memory.address + place), rest)
+def _check_memory(memory: Memory, call: str, kind: type[Memory] = Memory) -> None:
+    if not isinstance(memory, kind):
+        raise TypeError(f"{call}() takes a {kind.__name__}, not {memory!r}")
 
 
 def _check_file(fd: int, length: int, offset: int) -> None:
@@ -148,31 +102,25 @@ def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int 
     closed, and what it had beyond `length` is unmapped. Pages behind the end of a file are refused (ValueError), since
     touching them would end the process; so would a file that somebody makes shorter while a view is held.
     """
-    length, prot, flags, fd = map(operator.index, (length, prot, flags, fd))
+    length, offset = size_argument(length, "length"), operator.index(offset)
+    prot, flags, fd = operator.index(prot), operator.index(flags), operator.index(fd)
     if not flags & MAP_ANONYMOUS:
-        _check_file(fd, length, operator.index(offset))
+        _check_file(fd, length, offset)
     if flags & MAP_HUGETLB and length % _huge_page_size(flags):
         raise failure(errno.EINVAL, "mmap", length, advice="the length must be a multiple of the huge page's size")
     if isinstance(addr, Memory):
-        trial = flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED)
-        munmap(_mmap(0, length, prot, trial, fd, offset))  # what is refused must not cost the old mapping
-        with replaced(addr, length) as place:
-            return _mmap(place, length, prot, flags | MAP_FIXED, fd, offset)
-    place = 0 if addr is None else operator.index(addr)
-    if flags & MAP_FIXED and not place:
-        raise failure(errno.EINVAL, "mmap", place, length, advice="MAP_FIXED needs an address, and not that of NULL")
-    if flags & MAP_FIXED:
+        target, place = addr, 0
+    else:
+        target, place = None, 0 if addr is None else size_argument(addr, "addr")
+    if flags & MAP_FIXED and target is None:
+        if not place:
+            raise failure(
+                errno.EINVAL, "mmap", place, length, advice="MAP_FIXED needs an address, and not that of NULL"
+            )
         flags = flags & ~MAP_FIXED | MAP_FIXED_NOREPLACE
-    return _mmap(place, length, prot, flags, fd, offset)
-
-
-def _mmap(addr: int, length: int, prot: int, flags: int, fd: int, offset: int) -> Mapping:
-    address = ffi.new("uint64_t *")
-    result = lib.uipc_mmap(addr, length, prot, flags, fd, offset, address)
-    check(result, "mmap", hex(addr), length, Prot(prot), MapFlag(flags), fd, offset, advice=_MAPPING)
-    huge = bool(flags & MAP_HUGETLB)
-    sure = bool(flags & MAP_ANONYMOUS) and flags & MAP_TYPE == MAP_PRIVATE and not huge
-    return adopt(Mapping, False, address[0], length, bool(prot & PROT_READ), bool(prot & PROT_WRITE), sure, huge)
+    subject = addr, length, Prot(prot), MapFlag(flags), fd, offset
+    made = _cpython.mmap(Mapping, target, place, length, prot, flags, fd, offset)
+    return check_made(made, "mmap", *subject, advice=_MAPPING)
 
 
 def munmap(mapping: Mapping, *, offset: int = 0, length: int | None = None) -> None:
@@ -181,16 +129,8 @@ def munmap(mapping: Mapping, *, offset: int = 0, length: int | None = None) -> N
     The whole: it is closed, and its pages stay for as long as a view shows them. A part: no view may be held
     (BufferError). Closed already: ValueError.
     """
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"munmap() takes a Mapping, not {mapping!r}")
-    start, stop = _part(mapping, offset, length)
-    stop = _pages(stop)
-    if start == 0 and stop >= len(mapping):
-        check(mapping._close(), "munmap", mapping)
-    elif start == 0 or stop >= len(mapping):
-        check(mapping._trim(start, stop), "munmap", mapping, offset, length, advice=_UNALIGNED)
-    else:
-        raise ValueError("a mapping can lose pages at its ends, not in its middle")
+    _check_memory(mapping, "munmap", Mapping)
+    check(mapping._unmap(offset, length), "munmap", mapping, offset, length, advice=_UNALIGNED)
 
 
 def mprotect(memory: Memory, prot: int, *, offset: int = 0, length: int | None = None) -> None:
@@ -199,17 +139,16 @@ def mprotect(memory: Memory, prot: int, *, offset: int = 0, length: int | None =
     Views forbid to take away what they allow: BufferError. A view needs all of the memory: while a part cannot be read
     there is none, while a part cannot be written they are read-only.
     """
+    _check_memory(memory, "mprotect")
     if prot & (PROT_GROWSDOWN | PROT_GROWSUP):
         raise failure(errno.EINVAL, "mprotect", memory, Prot(prot), advice="the stack is not ours to protect")
-    start, stop = _part(memory, offset, length)
-    if start < stop:
-        check(memory._protect(start, stop, prot), "mprotect", memory, Prot(prot), advice=_UNALIGNED)
+    check(memory._protect(offset, length, prot), "mprotect", memory, Prot(prot), advice=_UNALIGNED)
 
 
 def msync(memory: Memory, flags: int = MS_SYNC, *, offset: int = 0, length: int | None = None) -> None:
     """Write changed pages back to their file (msync(2))."""
-    with _pinned(memory, offset, length) as part:
-        check(lib.uipc_msync(*part, flags), "msync", memory)
+    _check_memory(memory, "msync")
+    check(memory._sync(offset, length, flags), "msync", memory, offset, length, advice=_UNALIGNED)
 
 
 def mremap(mapping: Mapping, new_size: int, flags: int = 0, new_address: int | None = None) -> Mapping:
@@ -218,29 +157,13 @@ def mremap(mapping: Mapping, new_size: int, flags: int = 0, new_address: int | N
     No view may be held (BufferError). With MREMAP_FIXED the place at `new_address` must be free (FileExistsError).
     While pages lie behind the end of a file there can be no view of the mapping: BufferError.
     """
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"mremap() takes a Mapping, not {mapping!r}")
-    new_size = operator.index(new_size)
-    if not flags & MREMAP_FIXED:
-        return _mremap(mapping, new_size, flags, 0)
-    if not new_address:
+    _check_memory(mapping, "mremap", Mapping)
+    new_size, flags = size_argument(new_size, "new_size"), operator.index(flags)
+    if flags & MREMAP_FIXED and not new_address:
         raise failure(errno.EINVAL, "mremap", mapping, new_size, advice="MREMAP_FIXED needs a new_address")
-    place = mmap(new_address, new_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)
-    with replaced(place, new_size):
-        return _mremap(mapping, new_size, flags, new_address)
-
-
-def _mremap(mapping: Mapping, new_size: int, flags: int, new_address: int) -> Mapping:
-    if not flags & MREMAP_DONTUNMAP:
-        check(mapping._remap(new_size, flags, new_address), "mremap", mapping, new_size, advice=_MOVING)
-        return mapping
-    moved = ffi.new("uint64_t *")
-    with _pinned(mapping, 0, None) as (address, length):
-        result = lib.uipc_mremap(address, length, new_size, flags, new_address, moved)
-        check(result, "mremap", mapping, new_size, advice=_MOVING)
-    copy = adopt(Mapping, False, moved[0], new_size, True, True, False, False)
-    copy._inherit(mapping)
-    return copy
+    place = 0 if new_address is None else size_argument(new_address, "new_address")
+    moved = _cpython.mremap(Mapping, mapping, new_size, flags, place)
+    return check_made(moved, "mremap", mapping, new_size, advice=_MOVING)
 
 
 def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None = None) -> None:
@@ -249,41 +172,25 @@ def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None 
     MADV_HWPOISON and MADV_GUARD_INSTALL take all access away, so no view may be held (BufferError). What MADV_DONTFORK
     keeps from a child is closed there; a view that the child inherits shows nothing and must not be used.
     """
-    start, stop = _part(memory, offset, length)
-    try:
-        known = Madvice(advice)
-    except ValueError:
-        raise failure(errno.EINVAL, "madvise", memory, advice, advice="no such advice is known") from None
-    fatal, whole = known in (MADV_HWPOISON, MADV_GUARD_INSTALL), (start, stop) == (0, len(memory))
-    if fatal:
-        memory._refuse_views()
-    with _pinned(memory, start, stop - start) as part:
-        check(lib.uipc_madvise(*part, known), "madvise", memory, known)
-        if fatal:
-            memory._poison(True)
-        elif known == MADV_GUARD_REMOVE and whole:
-            memory._poison(False)
-        elif known == MADV_DONTFORK:
-            memory._keep_from_fork(True)
-        elif known == MADV_DOFORK and whole:
-            memory._keep_from_fork(False)
+    _check_memory(memory, "madvise")
+    if advice not in list(Madvice):
+        raise failure(errno.EINVAL, "madvise", memory, advice, advice="the headers of the build have no such advice")
+    check(memory._advise(offset, length, advice), "madvise", memory, Madvice(advice), advice=_ADVISING)
 
 
 def mlock(memory: Memory, *, offset: int = 0, length: int | None = None) -> None:
     """Keep memory from being swapped out (mlock(2))."""
-    with _pinned(memory, offset, length) as part:
-        check(lib.uipc_mlock(*part), "mlock", memory, advice=_LOCKING)
+    _check_memory(memory, "mlock")
+    check(memory._lock(offset, length, True), "mlock", memory, advice=_LOCKING)
 
 
 def munlock(memory: Memory, *, offset: int = 0, length: int | None = None) -> None:
     """Let memory be swapped out again (munlock(2))."""
-    with _pinned(memory, offset, length) as part:
-        check(lib.uipc_munlock(*part), "munlock", memory)
+    _check_memory(memory, "munlock")
+    check(memory._lock(offset, length, False), "munlock", memory)
 
 
 def mincore(memory: Memory, *, offset: int = 0, length: int | None = None) -> bytes:
     """Tell which pages are in memory now: a byte for each, whose lowest bit says so (mincore(2))."""
-    with _pinned(memory, offset, length) as (address, size):
-        pages = ffi.new("unsigned char[]", _pages(size) // PAGE_SIZE)
-        check(lib.uipc_mincore(address, size, pages), "mincore", memory)
-    return bytes(ffi.buffer(pages))
+    _check_memory(memory, "mincore")
+    return check_made(memory._residency(offset, length), "mincore", memory, offset, length, advice=_UNALIGNED)

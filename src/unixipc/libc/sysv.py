@@ -7,10 +7,10 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
-from unixipc._check import check, failure, restarting
-from unixipc._cpython import Memory, adopt
+from unixipc import _cpython
+from unixipc._check import check, check_made, failure, restarting
+from unixipc._cpython import Memory
 from unixipc._native import ffi, lib
-from unixipc.constants.mapping import MADV_COLD
 from unixipc.constants.sysv import (
     IPC_INFO,
     IPC_RMID,
@@ -21,7 +21,6 @@ from unixipc.constants.sysv import (
     MSG_STAT_ANY,
     SHM_INFO,
     SHM_LOCK,
-    SHM_RDONLY,
     SHM_REMAP,
     SHM_STAT,
     SHM_STAT_ANY,
@@ -30,8 +29,7 @@ from unixipc.constants.sysv import (
     MsgCommand,
     ShmCommand,
 )
-from unixipc.libc.arguments import Path, bytes_argument, path_argument
-from unixipc.libc.mapping import PAGE_SIZE, replaced
+from unixipc.libc.arguments import Path, bytes_argument, path_argument, size_argument
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -199,23 +197,15 @@ def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> A
     `shmaddr` is None or the address to attach at. SHM_REMAP wants the object whose memory is replaced there: it is
     closed, and what it had beyond the segment is unmapped.
     """
-    if not isinstance(shmaddr, Memory):
-        if shmflg & SHM_REMAP:
-            advice = "SHM_REMAP replaces memory of your own only: give the Mapping or Attachment as shmaddr"
-            raise failure(errno.EINVAL, "shmat", shmid, advice=advice)
-        return _shmat(shmid, 0 if shmaddr is None else operator.index(shmaddr), shmflg)
-    ds = ffi.new("struct uipc_shmid_ds *")
-    check(lib.uipc_shmctl_stat(shmid, IPC_STAT, ds), "shmat", shmid, advice=_ATTACHING)
-    with replaced(shmaddr, ds.segsz) as place:
-        return _shmat(shmid, place, shmflg | SHM_REMAP)
-
-
-def _shmat(shmid: int, shmaddr: int, shmflg: int) -> Attachment:
-    address, size = ffi.new("uint64_t *"), ffi.new("size_t *")
-    check(lib.uipc_shmat(shmid, shmaddr, shmflg, address, size), "shmat", shmid, advice=_ATTACHING)
-    # madvise(2) takes this advice for all pages but huge and locked ones, and for them it does no harm
-    huge = lib.uipc_madvise(address[0], min(size[0], PAGE_SIZE), MADV_COLD) == -errno.EINVAL
-    return adopt(Attachment, True, address[0], size[0], True, not shmflg & SHM_RDONLY, False, huge)
+    if isinstance(shmaddr, Memory):
+        target, hint = shmaddr, 0
+    else:
+        target, hint = None, 0 if shmaddr is None else size_argument(shmaddr, "shmaddr")
+    if target is None and shmflg & SHM_REMAP:
+        advice = "SHM_REMAP replaces memory of your own only: give the Mapping or Attachment as shmaddr"
+        raise failure(errno.EINVAL, "shmat", shmid, advice=advice)
+    made = _cpython.shmat(Attachment, target, shmid, hint, shmflg)
+    return check_made(made, "shmat", shmid, advice=_ATTACHING)
 
 
 def shmdt(attachment: Attachment) -> None:
