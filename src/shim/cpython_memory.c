@@ -111,15 +111,18 @@ struct part {
 };
 
 static int part_of(const struct memory *memory, PyObject *offset, PyObject *length, struct part *part) {
-    const size_t whole = pages((size_t)memory->length);
+    /* Asking the arguments for their values can run any code: look at the memory after that. */
     const Py_ssize_t start = PyNumber_AsSsize_t(offset, PyExc_OverflowError);
     if (PyErr_Occurred()) {
         return -1;
     }
-    const Py_ssize_t count =
-        length == Py_None ? memory->length - start : PyNumber_AsSsize_t(length, PyExc_OverflowError);
+    Py_ssize_t count = length == Py_None ? 0 : PyNumber_AsSsize_t(length, PyExc_OverflowError);
     if (PyErr_Occurred() || refuse_closed(memory) < 0) {
         return -1;
+    }
+    const size_t whole = pages((size_t)memory->length);
+    if (length == Py_None) {
+        count = memory->length - start;
     }
     if (start < 0 || count < 0 || (size_t)start > whole || (size_t)count > whole - (size_t)start) {
         PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory", count, start,

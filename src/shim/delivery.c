@@ -359,7 +359,7 @@ uint64_t uipc_sig_dfl(void) { return (uint64_t)(uintptr_t)SIG_DFL; }
 
 uint64_t uipc_sig_ign(void) { return (uint64_t)(uintptr_t)SIG_IGN; }
 
-static bool is_signal(int signum) { return signum >= 1 && signum <= 64 && (signum < __SIGRTMIN || signum >= SIGRTMIN); }
+static bool is_signal(int signum) { return signum >= 1 && signum <= 64 && !uipc_is_reserved(signum); }
 
 /* What the Python handler was installed with, which is not what the kernel knows. */
 int uipc_sigaction_ours(int signum, struct uipc_action *action) {

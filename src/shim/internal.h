@@ -15,6 +15,9 @@
 static inline int uipc_result(int value) { return value < 0 ? -errno : value; }
 static inline int64_t uipc_result64(int64_t value) { return value < 0 ? -(int64_t)errno : value; }
 
+/* glibc has taken the first real-time signals for itself. */
+static inline bool uipc_is_reserved(int signum) { return signum >= __SIGRTMIN && signum < SIGRTMIN; }
+
 static inline uint64_t uipc_bit(int signum) { return UINT64_C(1) << (signum - 1); }
 
 /* rt_sigprocmask(2) as the kernel has it, with -errno: 64 bits, glibc's reserved signals included. */

@@ -11,11 +11,13 @@ int uipc_sigrtmin(void) { return SIGRTMIN; }
 
 int uipc_sigrtmax(void) { return SIGRTMAX; }
 
-int uipc_kill(int pid, int signum) { return uipc_result(kill(pid, signum)); }
+int uipc_kill(int pid, int signum) { return uipc_is_reserved(signum) ? -EINVAL : uipc_result(kill(pid, signum)); }
 
-int uipc_killpg(int pgrp, int signum) { return uipc_result(killpg(pgrp, signum)); }
+int uipc_killpg(int pgrp, int signum) { return uipc_is_reserved(signum) ? -EINVAL : uipc_result(killpg(pgrp, signum)); }
 
-int uipc_tgkill(int tgid, int tid, int signum) { return uipc_result((int)syscall(SYS_tgkill, tgid, tid, signum)); }
+int uipc_tgkill(int tgid, int tid, int signum) {
+    return uipc_is_reserved(signum) ? -EINVAL : uipc_result((int)syscall(SYS_tgkill, tgid, tid, signum));
+}
 
 int uipc_raise(int signum) { return uipc_tgkill(getpid(), (int)syscall(SYS_gettid), signum); }
 
@@ -23,20 +25,21 @@ int uipc_sigqueue(int pid, int signum, int sival_int) {
     union sigval value;
     memset(&value, 0, sizeof value);
     value.sival_int = sival_int;
-    return uipc_result(sigqueue(pid, signum, value));
+    return uipc_is_reserved(signum) ? -EINVAL : uipc_result(sigqueue(pid, signum, value));
 }
 
 int uipc_sigqueue_ptr(int pid, int signum, uint64_t sival_ptr) {
     union sigval value;
     value.sival_ptr = (void *)(uintptr_t)sival_ptr;
-    return uipc_result(sigqueue(pid, signum, value));
+    return uipc_is_reserved(signum) ? -EINVAL : uipc_result(sigqueue(pid, signum, value));
 }
 
 /* glibc has pidfd_open(3) since 2.36 only. */
 int uipc_pidfd_open(int pid, unsigned int flags) { return uipc_result((int)syscall(SYS_pidfd_open, pid, flags)); }
 
 int uipc_pidfd_send_signal(int pidfd, int signum, const void *siginfo, unsigned int flags) {
-    return uipc_result((int)syscall(SYS_pidfd_send_signal, pidfd, signum, siginfo, flags));
+    return uipc_is_reserved(signum) ? -EINVAL
+                                    : uipc_result((int)syscall(SYS_pidfd_send_signal, pidfd, signum, siginfo, flags));
 }
 
 int uipc_sigpending(uint64_t *set) { return uipc_result((int)syscall(SYS_rt_sigpending, set, sizeof *set)); }

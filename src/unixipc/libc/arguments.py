@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import os
+from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 from unixipc._native import ffi
@@ -26,7 +26,7 @@ def path_argument(path: Path) -> bytes:
 
 def size_argument(value: int, name: str) -> int:
     """Read a size or an address, once: an int that C's size_t can hold."""
-    number = operator.index(value)
+    number = index(value)
     if not 0 <= number < 2**64:
         raise OverflowError(f"{name} is {number}: it must fit a size_t")
     return number

@@ -12,6 +12,7 @@ from unixipc import _cpython
 from unixipc._check import check, failure
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SA_RESTART, Disposition, SaFlag, Signal
+from unixipc.libc.arguments import size_argument
 from unixipc.libc.siginfo import Siginfo
 from unixipc.libc.sigsetops import SignalSet, check_signal
 
@@ -31,6 +32,9 @@ class NativeHandler:
     address: int
     python: object = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", size_argument(self.address, "address"))
+
 
 Handler: TypeAlias = Disposition | Callable[[int], object] | Callable[[int, Siginfo], object] | NativeHandler
 
@@ -49,7 +53,10 @@ class Sigaction:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", SignalSet(self.mask))
-        object.__setattr__(self, "flags", SaFlag(self.flags))
+        flags = operator.index(self.flags)
+        if not 0 <= flags < 2**32:
+            raise OverflowError(f"flags are {flags}: they must fit a C int")
+        object.__setattr__(self, "flags", SaFlag(flags))
 
 
 def _current(signum: int) -> Sigaction:
@@ -98,7 +105,7 @@ def _install(signum: int, act: Sigaction) -> None:
     if isinstance(handler, Disposition):
         recorded, address = stdlib_signal.Handlers(handler), int(handler)
     elif isinstance(handler, NativeHandler):
-        recorded, address = handler.python or recorded, operator.index(handler.address)
+        recorded, address = handler.python or recorded, handler.address
     else:
         python = handler
     mask, flags = SignalSet(act.mask).mask, int(act.flags)

@@ -7,9 +7,9 @@ name a part of it. Nothing here can touch memory that unixipc does not own.
 from __future__ import annotations
 
 import errno
-import operator
 import os
 import stat
+from operator import index
 
 from unixipc import _cpython
 from unixipc._check import check, check_made, failure
@@ -102,8 +102,8 @@ def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int 
     closed, and what it had beyond `length` is unmapped. Pages behind the end of a file are refused (ValueError), since
     touching them would end the process; so would a file that somebody makes shorter while a view is held.
     """
-    length, offset = size_argument(length, "length"), operator.index(offset)
-    prot, flags, fd = operator.index(prot), operator.index(flags), operator.index(fd)
+    length, offset = size_argument(length, "length"), index(offset)
+    prot, flags, fd = index(prot), index(flags), index(fd)
     if not flags & MAP_ANONYMOUS:
         _check_file(fd, length, offset)
     if flags & MAP_HUGETLB and length % _huge_page_size(flags):
@@ -140,6 +140,7 @@ def mprotect(memory: Memory, prot: int, *, offset: int = 0, length: int | None =
     there is none, while a part cannot be written they are read-only.
     """
     _check_memory(memory, "mprotect")
+    prot = index(prot)
     if prot & (PROT_GROWSDOWN | PROT_GROWSUP):
         raise failure(errno.EINVAL, "mprotect", memory, Prot(prot), advice="the stack is not ours to protect")
     check(memory._protect(offset, length, prot), "mprotect", memory, Prot(prot), advice=_UNALIGNED)
@@ -158,7 +159,7 @@ def mremap(mapping: Mapping, new_size: int, flags: int = 0, new_address: int | N
     While pages lie behind the end of a file there can be no view of the mapping: BufferError.
     """
     _check_memory(mapping, "mremap", Mapping)
-    new_size, flags = size_argument(new_size, "new_size"), operator.index(flags)
+    new_size, flags = size_argument(new_size, "new_size"), index(flags)
     if flags & MREMAP_FIXED and not new_address:
         raise failure(errno.EINVAL, "mremap", mapping, new_size, advice="MREMAP_FIXED needs a new_address")
     place = 0 if new_address is None else size_argument(new_address, "new_address")
@@ -173,6 +174,7 @@ def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None 
     keeps from a child is closed there; a view that the child inherits shows nothing and must not be used.
     """
     _check_memory(memory, "madvise")
+    advice = index(advice)
     if advice not in list(Madvice):
         raise failure(errno.EINVAL, "madvise", memory, advice, advice="the headers of the build have no such advice")
     check(memory._advise(offset, length, advice), "madvise", memory, Madvice(advice), advice=_ADVISING)

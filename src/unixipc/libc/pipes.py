@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import operator
+from operator import index
 from typing import TYPE_CHECKING
 
 from unixipc._check import check, restarting
@@ -22,7 +22,7 @@ def pipe(flags: int = O_CLOEXEC) -> tuple[int, int]:
 
     Without flags both ends are close-on-exec, as all of Python's descriptors are; flags are otherwise as given.
     """
-    flags = PipeFlag(operator.index(flags))
+    flags = PipeFlag(index(flags))
     ends = ffi.new("int *"), ffi.new("int *")
     check(lib.uipc_pipe(flags, *ends), "pipe", flags)
     return ends[0][0], ends[1][0]
@@ -30,13 +30,13 @@ def pipe(flags: int = O_CLOEXEC) -> tuple[int, int]:
 
 def mkfifo(pathname: Path, mode: int) -> None:
     """Make a FIFO (mkfifo(3)); the umask is taken off the mode."""
-    check(lib.uipc_mkfifo(path_argument(pathname), mode), "mkfifo", repr(pathname))
+    check(lib.uipc_mkfifo(path_argument(pathname), index(mode)), "mkfifo", repr(pathname))
 
 
 def mknod(pathname: Path, mode: int, dev: int = 0) -> None:
     """Make a FIFO, a device, a socket or an empty file: `mode` is permissions and one of S_IF* (mknod(2))."""
     advice = {errno.EPERM: "only root makes devices (CAP_MKNOD)"}
-    check(lib.uipc_mknod(path_argument(pathname), mode, dev), "mknod", repr(pathname), advice=advice)
+    check(lib.uipc_mknod(path_argument(pathname), index(mode), index(dev)), "mknod", repr(pathname), advice=advice)
 
 
 def read(fd: int, count: int) -> bytes:
@@ -44,9 +44,9 @@ def read(fd: int, count: int) -> bytes:
 
     InterruptedError when a handler without SA_RESTART interrupted it, BlockingIOError when the descriptor would block.
     """
-    count = operator.index(count)
+    count = index(count)
     buffer = ffi.new("unsigned char[]", count)
-    length = check(restarting(lib.uipc_read, fd, buffer, count), "read", fd, advice=_NOT_READY)
+    length = check(restarting(lib.uipc_read, index(fd), buffer, count), "read", fd, advice=_NOT_READY)
     return bytes(ffi.buffer(buffer, length))
 
 
@@ -57,4 +57,4 @@ def write(fd: int, data: Buffer) -> int:
     descriptor would block.
     """
     buffer = bytes_argument(data)
-    return check(restarting(lib.uipc_write, fd, buffer, len(buffer)), "write", fd, advice=_NOT_READY)
+    return check(restarting(lib.uipc_write, index(fd), buffer, len(buffer)), "write", fd, advice=_NOT_READY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import operator
+from operator import index
 from typing import TYPE_CHECKING
 
 from unixipc._check import check, restarting, timespec
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _INT = range(-(2**31), 2**31)
 _SENDING = {
+    errno.EINVAL: "no signal has this number, or the C library keeps it for itself",
     errno.EPERM: "the target runs as another user; CAP_KILL is needed",
     errno.ESRCH: "there is no such process, group or thread",
 }
@@ -27,17 +28,17 @@ _QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see 
 
 def kill(pid: int, sig: int) -> None:
     """Send a signal to a process, a group or everybody (kill(2)); signal 0 only checks."""
-    check(lib.uipc_kill(pid, sig), "kill", pid, sig, advice=_SENDING)
+    check(lib.uipc_kill(index(pid), index(sig)), "kill", pid, sig, advice=_SENDING)
 
 
 def killpg(pgrp: int, sig: int) -> None:
     """Send a signal to a process group (killpg(3))."""
-    check(lib.uipc_killpg(pgrp, sig), "killpg", pgrp, sig, advice=_SENDING)
+    check(lib.uipc_killpg(index(pgrp), index(sig)), "killpg", pgrp, sig, advice=_SENDING)
 
 
 def tgkill(tgid: int, tid: int, sig: int) -> None:
     """Send a signal to one thread of a process (tgkill(2))."""
-    check(lib.uipc_tgkill(tgid, tid, sig), "tgkill", tgid, tid, sig, advice=_SENDING)
+    check(lib.uipc_tgkill(index(tgid), index(tid), index(sig)), "tgkill", tgid, tid, sig, advice=_SENDING)
 
 
 def raise_(sig: int) -> None:
@@ -50,9 +51,11 @@ def sigqueue(pid: int, sig: int, value: int = 0, *, pointer: int | None = None) 
 
     `value` is the C int `sival_int`; OverflowError beyond it. `pointer` sets the address `sival_ptr` instead.
     """
+    pid, sig, value = index(pid), index(sig), index(value)
     if pointer is not None:
+        pointer = index(pointer)
         check(lib.uipc_sigqueue_ptr(pid, sig, pointer), "sigqueue", pid, sig, pointer, advice=_QUEUEING)
-    elif operator.index(value) in _INT:
+    elif value in _INT:
         check(lib.uipc_sigqueue(pid, sig, value), "sigqueue", pid, sig, value, advice=_QUEUEING)
     else:
         raise OverflowError(f"sigqueue(): the value {value} does not fit a C int; pass an address as pointer=")
@@ -60,7 +63,7 @@ def sigqueue(pid: int, sig: int, value: int = 0, *, pointer: int | None = None) 
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
     """Open a descriptor that refers to a process and to no other, ever (pidfd_open(2)); it is close-on-exec."""
-    return check(lib.uipc_pidfd_open(pid, flags), "pidfd_open", pid, advice=_SENDING)
+    return check(lib.uipc_pidfd_open(index(pid), index(flags)), "pidfd_open", pid, advice=_SENDING)
 
 
 def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: int = 0) -> None:
@@ -72,7 +75,13 @@ def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: 
     if info is not None and not isinstance(info, Siginfo):
         raise TypeError(f"info is a Siginfo, not {info!r}")
     raw = ffi.NULL if info is None else info.raw
-    check(lib.uipc_pidfd_send_signal(pidfd, sig, raw, flags), "pidfd_send_signal", pidfd, sig, advice=_SENDING)
+    check(
+        lib.uipc_pidfd_send_signal(index(pidfd), index(sig), raw, index(flags)),
+        "pidfd_send_signal",
+        pidfd,
+        sig,
+        advice=_SENDING,
+    )
 
 
 def sigprocmask(how: int, set: Iterable[int] | None = None) -> SignalSet:  # noqa: A002 - the man page's name
@@ -83,7 +92,7 @@ def sigprocmask(how: int, set: Iterable[int] | None = None) -> SignalSet:  # noq
     """
     old = ffi.new("uint64_t *")
     new = ffi.NULL if set is None else ffi.new("uint64_t *", SignalSet(set).mask)
-    check(restarting(lib.uipc_sigprocmask, how, new, old), "sigprocmask", how)
+    check(restarting(lib.uipc_sigprocmask, index(how), new, old), "sigprocmask", how)
     return SignalSet.from_mask(old[0])
 
 
@@ -157,7 +166,7 @@ def sigtimedwait(set: Iterable[int], timeout: float) -> Siginfo:  # noqa: A002 -
 
 def alarm(seconds: int) -> int:
     """Have SIGALRM sent in so many seconds, 0 for never, and return what was left of the alarm before (alarm(2))."""
-    return lib.uipc_alarm(seconds)
+    return lib.uipc_alarm(index(seconds))
 
 
 def abort() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import operator
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from unixipc import _cpython
@@ -157,7 +157,7 @@ class Attachment(Memory):
 
 
 def _key(key: int, call: str) -> int:
-    number = operator.index(key)
+    number = index(key)
     if not -(2**31) <= number < 2**32:
         raise OverflowError(f"{call}({key}): a key has 32 bits")
     return number if number < 2**31 else number - 2**32
@@ -170,7 +170,7 @@ def _perm(perm: _IpcPerm) -> IpcPerm:
 def _set_perm(out: _IpcPerm, perm: IpcPerm) -> None:
     if not isinstance(perm, IpcPerm):
         raise TypeError(f"IPC_SET takes a record whose permissions are an IpcPerm, not {perm!r}")
-    out.uid, out.gid, out.mode = perm.uid, perm.gid, perm.mode & 0o777
+    out.uid, out.gid, out.mode = index(perm.uid), index(perm.gid), index(perm.mode) & 0o777
 
 
 def ftok(pathname: Path, proj_id: int) -> int:
@@ -179,7 +179,7 @@ def ftok(pathname: Path, proj_id: int) -> int:
     Only the low bits of the file's device and inode number are in it: two files can have the same key.
     """
     key = ffi.new("int *")
-    check(lib.uipc_ftok(path_argument(pathname), proj_id, key), "ftok", repr(pathname), proj_id)
+    check(lib.uipc_ftok(path_argument(pathname), index(proj_id), key), "ftok", repr(pathname), proj_id)
     return key[0]
 
 
@@ -188,7 +188,13 @@ def shmget(key: int, size: int, shmflg: int) -> int:
 
     A key is a C int; what C writes as 0xDEADBEEF is taken too.
     """
-    return check(lib.uipc_shmget(_key(key, "shmget"), size, shmflg), "shmget", hex(key), size, advice=_GETTING)
+    return check(
+        lib.uipc_shmget(_key(key, "shmget"), size_argument(size, "size"), index(shmflg)),
+        "shmget",
+        hex(key),
+        size,
+        advice=_GETTING,
+    )
 
 
 def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> Attachment:
@@ -244,6 +250,7 @@ def shmctl(shmid: int, cmd: int, buf: ShmidDs | None = None) -> object:
     SHM_STAT and SHM_STAT_ANY take an index of the kernel's array for `shmid`, and return the id with the ShmidDs.
     IPC_INFO and SHM_INFO ignore `shmid`, and return the highest used index with a Shminfo or ShmInfo.
     """
+    shmid, cmd = index(shmid), index(cmd)
     if cmd == IPC_STAT:
         return _shmid_ds(shmid, cmd)[1]
     if cmd in (SHM_STAT, SHM_STAT_ANY):
@@ -271,13 +278,13 @@ def shmctl(shmid: int, cmd: int, buf: ShmidDs | None = None) -> object:
 
 def msgget(key: int, msgflg: int) -> int:
     """Get the id of a message queue, made if `msgflg` says so; its low 9 bits are the mode (msgget(2))."""
-    return check(lib.uipc_msgget(_key(key, "msgget"), msgflg), "msgget", hex(key), advice=_GETTING)
+    return check(lib.uipc_msgget(_key(key, "msgget"), index(msgflg)), "msgget", hex(key), advice=_GETTING)
 
 
 def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0) -> None:
     """Send a message of a type above 0 (msgsnd(2)); InterruptedError by any handler, SA_RESTART or not."""
     text = bytes_argument(mtext)
-    result = restarting(lib.uipc_msgsnd, msqid, mtype, text, len(text), msgflg)
+    result = restarting(lib.uipc_msgsnd, index(msqid), index(mtype), text, len(text), index(msgflg))
     check(result, "msgsnd", msqid, mtype, f"{len(text)} bytes", advice=_SENDING)
 
 
@@ -288,9 +295,9 @@ def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> tuple[in
     the lowest type up to its absolute value; with MSG_COPY and IPC_NOWAIT a copy of the message at this position.
     InterruptedError by any handler, SA_RESTART or not.
     """
-    msgsz = operator.index(msgsz)
+    msgsz = index(msgsz)
     mtype, text = ffi.new("int64_t *"), ffi.new("unsigned char[]", msgsz)
-    result = restarting(lib.uipc_msgrcv, msqid, mtype, text, msgsz, msgtyp, msgflg)
+    result = restarting(lib.uipc_msgrcv, index(msqid), mtype, text, msgsz, index(msgtyp), index(msgflg))
     length = check(result, "msgrcv", msqid, msgsz, msgtyp, advice=_RECEIVING)
     return mtype[0], bytes(ffi.buffer(text, length))
 
@@ -319,6 +326,7 @@ def msgctl(msqid: int, cmd: int, buf: MsqidDs | None = None) -> object:
     an index of the kernel's array for `msqid`, and return the id with the MsqidDs. IPC_INFO and MSG_INFO ignore
     `msqid`, and return the highest used index with a Msginfo.
     """
+    msqid, cmd = index(msqid), index(cmd)
     if cmd == IPC_STAT:
         return _msqid_ds(msqid, cmd)[1]
     if cmd in (MSG_STAT, MSG_STAT_ANY):
@@ -328,7 +336,7 @@ def msgctl(msqid: int, cmd: int, buf: MsqidDs | None = None) -> object:
             raise TypeError(f"msgctl(IPC_SET) takes a MsqidDs, not {buf!r}")
         ds = ffi.new("struct uipc_msqid_ds *")
         _set_perm(ds.perm, buf.msg_perm)
-        ds.qbytes = buf.msg_qbytes
+        ds.qbytes = index(buf.msg_qbytes)
         check(lib.uipc_msgctl_set(msqid, ds), "msgctl", msqid, cmd, advice=_USING)
         return None
     if cmd in (IPC_INFO, MSG_INFO):

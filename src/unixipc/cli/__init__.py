@@ -1,0 +1,1 @@
+"""The command line: `unixipc tour`. It needs the extra `cli`."""

@@ -1,0 +1,46 @@
+"""The command `unixipc` and what it understands."""
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from unixipc import libc
+from unixipc.cli import render
+from unixipc.cli.interruption import STOPPING
+from unixipc.cli.mechanisms import MECHANISMS
+from unixipc.cli.tour import Report, run
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def unixipc() -> None:
+    """POSIX signals and System V / POSIX IPC, as C programmers have them."""
+
+
+@app.command()
+def tour(
+    *, json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False
+) -> None:
+    """Let real processes exchange data through every mechanism, and check what arrives.
+
+    Nothing is left behind, also after Ctrl-C. The exit status is 0 when every mechanism that this machine has worked,
+    1 when one failed, and 128 and the signal's number after an interruption.
+    """
+    libc.sigprocmask(libc.SIG_BLOCK, STOPPING)  # for good: after the last row, nothing is to change the exit status
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without µ shows a ? for it
+    console = Console(highlight=False)
+    report: Report
+    if json:
+        report = render.Json()
+    elif console.is_terminal:
+        report = render.Rich(console, len(MECHANISMS))
+    else:
+        report = render.Plain(MECHANISMS)
+    raise typer.Exit(run(MECHANISMS, report))

@@ -1,0 +1,61 @@
+"""pipe(7) and fifo(7)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unixipc import libc
+from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, Side, expect
+from unixipc.cli.tour import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+family = Family()
+
+_MESSAGES = f"{ROUNDS} x {SIZE} bytes each way"
+
+
+def _side(writes: int, reads: int) -> Side:
+    def send(data: bytes) -> None:
+        expect(libc.write(writes, data), len(data), "bytes written")
+
+    return Side(send, lambda: libc.read(reads, SIZE))
+
+
+@family.mechanism("pipe", calls="pipe read write", travels=_MESSAGES)
+def pipe(exchange: Exchange) -> float:
+    """Use one pipe for each direction."""
+    there, back = exchange.pipe(), exchange.pipe()
+    exchange.object = str(Path(f"/proc/self/fd/{there[0]}").readlink())
+    return exchange.ping_pong(lambda: _side(there[1], back[0]), lambda: _side(back[1], there[0]))
+
+
+def _fifos(exchange: Exchange, make: Callable[[Path], None]) -> float:
+    there, back = exchange.path("ping"), exchange.path("pong")
+    make(there)
+    make(back)
+    exchange.object = str(there)
+
+    def ping() -> Side:
+        return _side(os.open(there, os.O_WRONLY), os.open(back, os.O_RDONLY))
+
+    def pong() -> Side:
+        reads = os.open(there, os.O_RDONLY)
+        return _side(os.open(back, os.O_WRONLY), reads)
+
+    return exchange.ping_pong(ping, pong)
+
+
+@family.mechanism("FIFO", calls="mkfifo read write", travels=_MESSAGES)
+def fifo(exchange: Exchange) -> float:
+    """Connect children that open the FIFOs by their names."""
+    return _fifos(exchange, lambda path: libc.mkfifo(path, 0o600))
+
+
+@family.mechanism("FIFO by mknod", calls="mknod read write", travels=_MESSAGES)
+def fifo_by_mknod(exchange: Exchange) -> float:
+    """Make the FIFOs by the more general call."""
+    return _fifos(exchange, lambda path: libc.mknod(path, libc.S_IFIFO | 0o600))
