@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unixipc import _cpython, _native
 
 PACKAGE = Path(_native.__file__).parent
+FFI: Any = _native.ffi
 SHIM = Path(__file__).parent.parent / "src" / "shim"
 
 
@@ -20,13 +22,13 @@ def _classes(stub: str) -> dict[str, ast.ClassDef]:
 
 
 def _members(node: ast.ClassDef) -> dict[str, ast.stmt]:
-    functions = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
-    fields = {item.target.id: item for item in node.body if isinstance(item, ast.AnnAssign) and _is_name(item.target)}
-    return functions | fields
-
-
-def _is_name(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name)
+    members: dict[str, ast.stmt] = {}
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef):
+            members[item.name] = item
+        elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            members[item.target.id] = item
+    return members
 
 
 def test_the_stub_names_what_is_compiled() -> None:
@@ -38,17 +40,17 @@ def test_the_stub_has_the_parameters_of_the_shim(name: str) -> None:
     function = _members(_classes("_native.pyi")["_Lib"])[name]
     assert isinstance(function, ast.FunctionDef)
     stub = function.args.posonlyargs or function.args.args
-    compiled = _native.ffi.typeof(getattr(_native.lib, name))
+    compiled = FFI.typeof(getattr(_native.lib, name))
     assert len(stub) - 1 == len(compiled.args)
 
 
 def test_the_stub_has_the_fields_of_the_structs() -> None:
     stubs = _classes("_native.pyi")
-    compiled = [name for name in _native.ffi.list_types()[1] if name.startswith("uipc_")]
+    compiled = [name for name in FFI.list_types()[1] if name.startswith("uipc_")]
     assert compiled
     for name in compiled:
         stub = "_" + "".join(word.capitalize() for word in name.removeprefix("uipc_").split("_"))
-        fields = dict(_native.ffi.typeof(f"struct {name}").fields)
+        fields = dict(FFI.typeof(f"struct {name}").fields)
         assert list(_members(stubs[stub])) == list(fields), name
 
 
