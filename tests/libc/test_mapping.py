@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PAGE = libc.PAGE_SIZE
+needs_mlock = pytest.mark.skipif(
+    "libasan" in Path("/proc/self/maps").read_text(), reason="the address sanitizer makes mlock(2) do nothing"
+)
 NOBODY = 65534
 READ, WRITE, NONE = libc.PROT_READ, libc.PROT_WRITE, libc.PROT_NONE
 BOTH = READ | WRITE
@@ -899,6 +902,7 @@ def test_msync_either_waits_or_does_not(mmap: Mmap, file: int) -> None:
         libc.msync(mapping, libc.MS_SYNC, offset=1, length=1)
 
 
+@needs_mlock
 def test_locked_pages_are_not_invalidated(mmap: Mmap, file: int) -> None:
     mapping = mmap(PAGE, BOTH, libc.MAP_SHARED, file)
     lock(mapping)
@@ -1313,6 +1317,7 @@ def lock(mapping: libc.Mapping, **part: int) -> None:
         pytest.skip(str(error))
 
 
+@needs_mlock
 def test_mlock_locks_until_munlock(mmap: Mmap) -> None:
     mapping, before = mmap(4 * PAGE), locked_memory()
     lock(mapping)
@@ -1323,6 +1328,7 @@ def test_mlock_locks_until_munlock(mmap: Mmap) -> None:
     assert locked_memory() == before
 
 
+@needs_mlock
 def test_mlock_locks_the_pages_that_a_part_lies_in(mmap: Mmap) -> None:
     mapping, before = mmap(4 * PAGE), locked_memory()
     lock(mapping, offset=PAGE + 1, length=PAGE)
@@ -1330,6 +1336,7 @@ def test_mlock_locks_the_pages_that_a_part_lies_in(mmap: Mmap) -> None:
     assert resident(mapping)[1:3] == [1, 1]
 
 
+@needs_mlock
 def test_a_lock_goes_with_the_memory(mmap: Mmap) -> None:
     mapping, before = mmap(4 * PAGE), locked_memory()
     lock(mapping)
@@ -1340,6 +1347,7 @@ def test_a_lock_goes_with_the_memory(mmap: Mmap) -> None:
     assert locked_memory() == before
 
 
+@needs_mlock
 @pytest.mark.parametrize(("pages", "code"), [(0, errno.EPERM), (1, errno.ENOMEM)])
 def test_locking_more_than_the_limit_is_refused(fork: Fork, pages: int, code: int) -> None:
     def try_it() -> None:
