@@ -1,6 +1,6 @@
 """The compiled shim, as shim.h and constants.h declare it; tests/test_native.py holds the two together."""
 
-from typing import Literal, Protocol, overload, type_check_only
+from typing import Literal, Protocol, Self, overload, type_check_only
 
 from typing_extensions import Buffer
 
@@ -11,6 +11,8 @@ class _CInt(Protocol):
 
 @type_check_only
 class _CBytes(Protocol):
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *args: object) -> None: ...
     def __len__(self) -> int: ...
 
 @type_check_only

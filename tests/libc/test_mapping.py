@@ -475,8 +475,6 @@ def test_a_replacement_that_the_file_refuses_costs_nothing(mmap: Mmap, fork: For
     assert fork(try_it).result(DEADLINE) == b"mine"
 
 
-# DEFECT: the trial is made without MAP_LOCKED, so the EAGAIN comes when the old mapping is given up already: the object
-# is closed, and its pages stay mapped for good.
 def test_a_replacement_that_cannot_be_locked_leaves_no_memory_without_an_owner(fork: Fork) -> None:
     def try_it() -> tuple[bool, bool]:
         first = libc.mmap(None, 4 * PAGE, BOTH, PRIVATE)
@@ -981,7 +979,6 @@ def test_mremap_fixed_needs_a_place(mmap: Mmap) -> None:
     put(mapping, b"there")
 
 
-# DEFECT: the reservation of the new place stays mapped when the move is refused, and nobody owns it.
 def test_a_move_that_a_view_forbids_leaves_the_new_place_free(mmap: Mmap) -> None:
     mapping, place = mmap(), free_place()
     with memoryview(mapping), pytest.raises(BufferError, match="release"):
@@ -989,7 +986,6 @@ def test_a_move_that_a_view_forbids_leaves_the_new_place_free(mmap: Mmap) -> Non
     assert permissions(place) is None
 
 
-# DEFECT: the same, where the kernel says no.
 def test_a_move_that_the_kernel_refuses_leaves_the_new_place_free(mmap: Mmap) -> None:
     mapping, place = mmap(), free_place()
     with refused(errno.EINVAL):
@@ -1067,7 +1063,6 @@ def test_mremap_dontunmap_keeps_the_size(mmap: Mmap) -> None:
     put(mapping, b"there")
 
 
-# DEFECT with MREMAP_DONTUNMAP: it is let through, and the view shows zeros from then on.
 @pytest.mark.parametrize(
     ("size", "flags"),
     [(2, libc.MREMAP_MAYMOVE), (2, 0), (1, 0), (1, libc.MREMAP_MAYMOVE | libc.MREMAP_DONTUNMAP)],
@@ -1396,7 +1391,6 @@ def test_what_was_unmapped_cannot_be_used(mmap: Mmap) -> None:
         assert permissions(mapping.address) == "rw-p"
 
 
-# DEFECT: the part of no bytes that a closed mapping has counts as nothing to do, where all other calls raise.
 def test_mprotect_of_what_was_unmapped_is_refused(mmap: Mmap) -> None:
     mapping = mmap()
     libc.munmap(mapping)
@@ -1563,8 +1557,6 @@ INTERRUPTED: dict[str, Callable[[libc.Mapping, int], object]] = {
 }
 
 
-# DEFECT of all but mremap and munmap of the whole: bounds are checked against a length that is out of date when the
-# memory is pinned, protected, trimmed or replaced; the call then hits what lies there now.
 @pytest.mark.parametrize("name", INTERRUPTED)
 def test_a_handler_that_gives_up_part_of_a_mapping_during_a_call_endangers_nobody_else(name: str, fork: Fork) -> None:
     """A signal handler, or another thread, can run wherever Python code is called; each such moment is tried."""

@@ -599,8 +599,6 @@ def test_a_segment_that_does_not_fit_the_mapping_is_refused(
     libc.munmap(mapping)
 
 
-# DEFECT: where the kernel refuses to attach, the mapping is closed all the same, and its pages stay mapped for good.
-# mmap() makes a trial first for this reason, shmat() does not.
 @needs_root
 def test_a_shm_remap_that_is_refused_costs_nothing(segment: int, fork: Fork) -> None:
     def try_it() -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 from unixipc._native import ffi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Buffer
 
     from unixipc._native import _CBytes
@@ -32,9 +35,14 @@ def size_argument(value: int, name: str) -> int:
     return number
 
 
-def bytes_argument(data: Buffer) -> _CBytes:
-    """Lend C the bytes of any contiguous buffer; they cannot be resized meanwhile."""
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise BufferError("the buffer is not contiguous: make bytes() of it first")
-    return ffi.from_buffer(view)
+@contextmanager
+def bytes_argument(data: Buffer) -> Iterator[_CBytes]:
+    """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile.
+
+    The loan ends with the block: a traceback that outlives the call must not go on holding the buffer.
+    """
+    with memoryview(data) as view:
+        if not view.c_contiguous:
+            raise BufferError("the buffer is not contiguous: make bytes() of it first")
+    with ffi.from_buffer(data) as buffer:
+        yield buffer

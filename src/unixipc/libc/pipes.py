@@ -56,5 +56,6 @@ def write(fd: int, data: Buffer) -> int:
     InterruptedError when a handler without SA_RESTART interrupted it before the first, BlockingIOError when the
     descriptor would block.
     """
-    buffer = bytes_argument(data)
-    return check(restarting(lib.uipc_write, index(fd), buffer, len(buffer)), "write", fd, advice=_NOT_READY)
+    with bytes_argument(data) as buffer:
+        result = restarting(lib.uipc_write, index(fd), buffer, len(buffer))
+    return check(result, "write", fd, advice=_NOT_READY)

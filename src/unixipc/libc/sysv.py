@@ -283,9 +283,10 @@ def msgget(key: int, msgflg: int) -> int:
 
 def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0) -> None:
     """Send a message of a type above 0 (msgsnd(2)); InterruptedError by any handler, SA_RESTART or not."""
-    text = bytes_argument(mtext)
-    result = restarting(lib.uipc_msgsnd, index(msqid), index(mtype), text, len(text), index(msgflg))
-    check(result, "msgsnd", msqid, mtype, f"{len(text)} bytes", advice=_SENDING)
+    with bytes_argument(mtext) as text:
+        size = len(text)
+        result = restarting(lib.uipc_msgsnd, index(msqid), index(mtype), text, size, index(msgflg))
+    check(result, "msgsnd", msqid, mtype, f"{size} bytes", advice=_SENDING)
 
 
 def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> tuple[int, bytes]:
