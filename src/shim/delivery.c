@@ -34,6 +34,8 @@ static struct {
     atomic_ullong managed;     /* the signals that have a Python handler */
     _Atomic(c_handler *) wake; /* CPython's own C handler: trips the signal, writes the wakeup fd */
     pthread_t main_thread;
+    atomic_int main_tid;
+    atomic_int poke; /* the signal that wakes the main thread out of a blocking call, once one was needed */
     struct {
         atomic_ullong mask;
         atomic_uint flags;
@@ -43,15 +45,19 @@ static struct {
     unsigned int levels[RECORDS];        /* of each: how many handlers were running */
     atomic_uint count;
     uint64_t interrupted[NESTED_AT_MOST]; /* of each running handler: the mask to put back */
+    uint64_t wanted[NESTED_AT_MOST];      /* of each: what it and those below it want blocked */
     atomic_uint depth;                    /* how many are running */
     atomic_uint level;                    /* the same, but one less from a handler's end until its mask is gone */
-    atomic_int restart;                   /* what interrupted a blocking call: 0 nothing yet, 1 SA_RESTART, -1 not */
+    atomic_int interrupted_by;            /* the first signal that interrupted a blocking call: see below */
 
     struct slot elsewhere[ELSEWHERE]; /* deliveries on other threads: many producers, one consumer */
     atomic_uint produced;
     unsigned int consumed;
     atomic_llong lost;
 } state;
+
+/* What uipc_after_blocking makes of EINTR. */
+enum { NOTHING_YET, RESTARTING, NOT_RESTARTING, POKE };
 
 static const uint64_t everything = UIPC_ALL_SIGNALS;
 
@@ -125,6 +131,42 @@ static void keep_elsewhere(int signum, const siginfo_t *info) {
     }
 }
 
+static void note_interruption(int what) {
+    int nothing = NOTHING_YET;
+    atomic_compare_exchange_strong(&state.interrupted_by, &nothing, what);
+}
+
+static void on_poke(int signum) {
+    (void)signum;
+    note_interruption(POKE);
+}
+
+static bool is_poke(int signum) {
+    struct sigaction kernel;
+    return signum != 0 && sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == on_poke;
+}
+
+/* The handler runs on the main thread, which may be asleep in the kernel. A real-time signal that nobody handles gets
+ * an empty handler, and the sleeper gets it; if somebody has taken it since, the next one. */
+static void poke_main_thread(void) {
+    int signum = atomic_load(&state.poke);
+    for (int candidate = SIGRTMAX; !is_poke(signum) && candidate >= SIGRTMIN; candidate--) {
+        struct sigaction kernel;
+        if (sigaction(candidate, NULL, &kernel) == 0 && kernel.sa_handler == SIG_DFL) {
+            memset(&kernel, 0, sizeof kernel);
+            kernel.sa_handler = on_poke;
+            sigfillset(&kernel.sa_mask);
+            kernel.sa_flags = SA_ONSTACK;
+            sigaction(candidate, &kernel, NULL);
+            atomic_store(&state.poke, candidate);
+            signum = candidate;
+        }
+    }
+    if (signum != 0) {
+        syscall(SYS_tgkill, getpid(), atomic_load(&state.main_tid), signum);
+    }
+}
+
 static void on_signal(int signum, siginfo_t *info, void *context) {
     const int saved_errno = errno;
     if (on_main_thread()) {
@@ -133,13 +175,13 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
         memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
         keep(signum, info, &uc_sigmask);
         memcpy(&((ucontext_t *)context)->uc_sigmask, &uc_sigmask, sizeof uc_sigmask);
-        if (atomic_load(&state.restart) == 0) {
-            atomic_store(&state.restart, atomic_load(&state.actions[signum].flags) & SA_RESTART ? 1 : -1);
-        }
+        note_interruption(atomic_load(&state.actions[signum].flags) & SA_RESTART ? RESTARTING : NOT_RESTARTING);
+        wake_interpreter(signum);
     } else {
         keep_elsewhere(signum, info);
+        wake_interpreter(signum);
+        poke_main_thread();
     }
-    wake_interpreter(signum);
     errno = saved_errno;
 }
 
@@ -156,8 +198,15 @@ static unsigned int oldest(void) {
     return RECORDS;
 }
 
+/* Whether the oldest delivery on another thread may run now: not while a handler runs that wants its signal blocked.
+ * The main thread's own mask has no say, for the signal was not sent there. */
 static bool any_elsewhere(void) {
-    return atomic_load(&state.elsewhere[state.consumed % ELSEWHERE].turn) == state.consumed + 1;
+    const struct slot *const slot = &state.elsewhere[state.consumed % ELSEWHERE];
+    const unsigned int depth = atomic_load(&state.depth);
+    if (atomic_load(&slot->turn) != state.consumed + 1) {
+        return false;
+    }
+    return depth == 0 || (depth < NESTED_FREELY && !(state.wanted[depth - 1] & uipc_bit(slot->record.signum)));
 }
 
 bool uipc_records_wait(void) {
@@ -207,6 +256,7 @@ bool uipc_take(struct uipc_record *record) {
         mask |= atomic_load(&state.managed);
     }
     state.interrupted[depth] = interrupted;
+    state.wanted[depth] = record->mask | (depth > 0 ? state.wanted[depth - 1] : 0);
     atomic_store(&state.depth, depth + 1);
     atomic_store(&state.level, depth + 1);
     uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -345,12 +395,16 @@ int uipc_before_blocking(void) {
     if (!on_main_thread()) {
         return 0;
     }
-    atomic_store(&state.restart, 0);
+    atomic_store(&state.interrupted_by, NOTHING_YET);
     return uipc_records_wait() ? -ERESTART : 0;
 }
 
-int64_t uipc_after_blocking(int64_t result) {
-    return result == -EINTR && on_main_thread() && atomic_load(&state.restart) == 1 ? -ERESTART : result;
+int64_t uipc_after_blocking(int64_t result, bool restartable) {
+    if (result != -EINTR || !on_main_thread()) {
+        return result;
+    }
+    const int by = atomic_load(&state.interrupted_by);
+    return by == POKE || (by == RESTARTING && restartable) ? -ERESTART : result;
 }
 
 /* -- sigaction(2) -- */
@@ -386,6 +440,9 @@ int uipc_sigaction_get(int signum, struct uipc_action *action) {
     const int result = uipc_result(sigaction(signum, NULL, &kernel));
     if (result < 0) {
         return result;
+    }
+    if (kernel.sa_handler == on_poke) {
+        memset(&kernel, 0, sizeof kernel);
     }
     action->ours = kernel.sa_sigaction == on_signal;
     action->handler = (uint64_t)(uintptr_t)kernel.sa_handler;
@@ -424,6 +481,7 @@ static void in_child(void) {
     } else if (oldest() != RECORDS) {
         mask = true_mask(&state.records[oldest()], mask);
     }
+    atomic_store(&state.main_tid, (int)syscall(SYS_gettid));
     atomic_store(&state.count, 0);
     for (unsigned int i = 0; i < ELSEWHERE; i++) {
         atomic_store(&state.elsewhere[i].turn, i);
@@ -444,6 +502,7 @@ static int start(c_handler *wake) {
             atomic_store(&state.elsewhere[i].turn, i);
         }
         state.main_thread = pthread_self();
+        atomic_store(&state.main_tid, (int)syscall(SYS_gettid));
     }
     atomic_store(&state.wake, wake);
     return 0;

@@ -51,9 +51,9 @@ bool uipc_records_wait(void);
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
 bool uipc_repair(int signum, unsigned int *flags);
 
-/* Around a blocking call: -ERESTART while records wait; and for one that signal(7) lets SA_RESTART restart, -EINTR
- * becomes -ERESTART where the first signal that interrupted it asked for that. */
+/* Around a blocking call: -ERESTART while records wait; and -EINTR becomes -ERESTART where the first signal that
+ * interrupted it has SA_RESTART, and signal(7) lets that restart the call; or where only the delivery itself did. */
 int uipc_before_blocking(void);
-int64_t uipc_after_blocking(int64_t result);
+int64_t uipc_after_blocking(int64_t result, bool restartable);
 
 #endif

@@ -23,10 +23,10 @@ int uipc_mknod(const char *pathname, unsigned int mode, uint64_t dev) {
 
 int64_t uipc_read(int fd, void *buffer, size_t count) {
     const int busy = uipc_before_blocking();
-    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(read(fd, buffer, count)));
+    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(read(fd, buffer, count)), true);
 }
 
 int64_t uipc_write(int fd, const void *buffer, size_t count) {
     const int busy = uipc_before_blocking();
-    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(write(fd, buffer, count)));
+    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(write(fd, buffer, count)), true);
 }

@@ -50,7 +50,8 @@ static int wait_for(uint64_t set, void *siginfo, const struct timespec *timeout)
     if (busy < 0) {
         return busy;
     }
-    return uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, timeout, sizeof set));
+    const int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, timeout, sizeof set));
+    return timeout == NULL ? (int)uipc_after_blocking(result, false) : result;
 }
 
 int uipc_sigwaitinfo(uint64_t set, void *siginfo) { return wait_for(set, siginfo, NULL); }

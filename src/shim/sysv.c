@@ -133,11 +133,11 @@ int uipc_msgsnd(int msqid, int64_t mtype, const void *mtext, size_t msgsz, int m
     if (msgsz > 0) {
         memcpy(message->mtext, mtext, msgsz);
     }
-    const int result = uipc_result(msgsnd(msqid, message, msgsz, msgflg));
+    const int64_t result = uipc_after_blocking(uipc_result(msgsnd(msqid, message, msgsz, msgflg)), false);
     if (message != &small) {
         free(message);
     }
-    return result;
+    return (int)result;
 }
 
 int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_t msgtyp, int msgflg) {
@@ -150,7 +150,8 @@ int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_
     if (message == NULL) {
         return -ENOMEM;
     }
-    const int64_t result = uipc_result64(msgrcv(msqid, message, msgsz, (long)msgtyp, msgflg));
+    const int64_t result =
+        uipc_after_blocking(uipc_result64(msgrcv(msqid, message, msgsz, (long)msgtyp, msgflg)), false);
     if (result >= 0) {
         *mtype = message->mtype;
         memcpy(mtext, message->mtext, (size_t)result);

@@ -721,8 +721,8 @@ SENDERS: dict[str, Callable[[Any], object]] = {
 }
 
 
-# DEFECT: the traceback's frames keep the lent buffer, and a memoryview of it. CPython before 3.12.7 and 3.13, which is
-# all of 3.11, dereferences NULL when the collector meets the two in a cycle (python/cpython#77894).
+# CPython before 3.12.7 and 3.13, which is all of 3.11, dereferences NULL when the collector meets a memoryview in a cycle
+# with what holds its buffer (python/cpython#77894): no frame of a traceback may hold the two.
 @pytest.mark.parametrize("kind", BUFFERS)
 @pytest.mark.parametrize("name", SENDERS)
 def test_the_exception_of_a_call_with_a_buffer_can_be_collected(name: str, kind: str, fork: Fork) -> None:
@@ -741,7 +741,6 @@ def test_the_exception_of_a_call_with_a_buffer_can_be_collected(name: str, kind:
     assert fork(collect).result(DEADLINE) > 0
 
 
-# DEFECT: the same; until the exception is forgotten the buffer stays lent.
 @pytest.mark.parametrize("name", SENDERS)
 def test_a_buffer_is_free_again_when_the_call_has_failed(name: str) -> None:
     data = bytearray(b"0123456789")

@@ -1267,6 +1267,37 @@ def test_what_another_thread_gets_beyond_all_room_is_counted(fork: Fork) -> None
     assert calls + lost == 3000
 
 
+def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: Fork) -> None:
+    def child() -> tuple[int, bool]:
+        count, calls, depth, deepest = 2000, 0, 0, 0
+        stop = threading.Event()
+
+        def handler(signum: int) -> None:
+            nonlocal calls, depth, deepest
+            calls += 1
+            depth += 1
+            deepest = max(deepest, depth)
+            if calls < count:
+                send()
+                for _ in range(20):  # time for it to come
+                    os.sched_yield()
+            depth -= 1
+
+        _install(RT, handler)
+        thread = threading.Thread(target=stop.wait, args=(DEADLINE,))
+        thread.start()
+        libc.sigprocmask(libc.SIG_BLOCK, {RT})
+        assert thread.native_id is not None
+        send = partial(libc.tgkill, os.getpid(), thread.native_id, RT)
+        send()
+        _until(lambda: calls == count)
+        stop.set()
+        thread.join(DEADLINE)
+        return calls, deepest < sys.getrecursionlimit()
+
+    assert fork(child).result(DEADLINE) == (2000, True)
+
+
 def test_two_threads_that_get_signals_lose_none(fork: Fork) -> None:
     def child() -> None:
         infos: list[libc.Siginfo] = []
@@ -1346,3 +1377,46 @@ def test_a_program_started_in_a_handler_inherits_the_handler_s_mask(handle: Hand
     handle(USR1, print)
     libc.raise_(RT)
     assert [int(line.split()[1], 16) for line in found] == [libc.SignalSet({RT}).mask]
+
+
+def test_a_signal_of_another_thread_is_handled_while_the_main_thread_is_in_a_call(
+    fork: Fork, gate: Callable[[], Gate]
+) -> None:
+    ready, handled = gate(), gate()
+
+    def child() -> list[int | None]:
+        values: list[int | None] = []
+        stop = threading.Event()
+
+        def handler(_: int, info: libc.Siginfo) -> None:
+            assert threading.current_thread() is threading.main_thread()
+            values.append(info.si_value)
+            handled.open()
+
+        def receive() -> None:
+            libc.sigprocmask(libc.SIG_UNBLOCK, {RT})
+            ready.open()
+            stop.wait()
+
+        _install(RT, handler, (), libc.SA_SIGINFO)
+        libc.sigprocmask(libc.SIG_BLOCK, {RT})
+        thread = threading.Thread(target=receive)
+        thread.start()
+        assert libc.msgrcv(queue, 10) == (1, b"end")
+        stop.set()
+        thread.join()
+        assert libc.sigaction(libc.SIGRTMAX).handler == libc.SIG_DFL
+        return values
+
+    queue = libc.msgget(libc.IPC_PRIVATE, libc.IPC_CREAT | 0o600)
+    try:
+        process = fork(child)
+        ready.wait()
+        for value in range(3):
+            _until(lambda: sleeps(process.pid))
+            libc.sigqueue(process.pid, RT, value)
+            handled.wait()  # though the call goes on
+        libc.msgsnd(queue, 1, b"end")
+        assert process.result(DEADLINE) == [0, 1, 2]
+    finally:
+        libc.msgctl(queue, libc.IPC_RMID)
