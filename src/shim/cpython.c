@@ -1,12 +1,6 @@
 /* The module unixipc._cpython: its state and its beginning. */
 #include "cpython.h"
 
-void uipc_free_object(PyObject *self) {
-    PyTypeObject *const type = Py_TYPE(self);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
-}
-
 static int execute(PyObject *module) { return uipc_add_dispatcher(module) < 0 || uipc_add_memory(module) < 0 ? -1 : 0; }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {

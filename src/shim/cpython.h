@@ -20,6 +20,10 @@ int uipc_add_dispatcher(PyObject *module);
 int uipc_add_memory(PyObject *module);
 
 /* The end of a tp_dealloc. */
-void uipc_free_object(PyObject *self);
+static inline void uipc_free_object(PyObject *self) {
+    PyTypeObject *const type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
 
 #endif

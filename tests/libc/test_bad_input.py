@@ -721,8 +721,8 @@ SENDERS: dict[str, Callable[[Any], object]] = {
 }
 
 
-# CPython before 3.12.7 and 3.13, which is all of 3.11, dereferences NULL when the collector meets a memoryview in a cycle
-# with what holds its buffer (python/cpython#77894): no frame of a traceback may hold the two.
+# CPython before 3.12.7 and 3.13, which is all of 3.11, dereferences NULL when the collector meets a memoryview in a
+# cycle with what holds its buffer (python/cpython#77894): no frame of a traceback may hold the two.
 @pytest.mark.parametrize("kind", BUFFERS)
 @pytest.mark.parametrize("name", SENDERS)
 def test_the_exception_of_a_call_with_a_buffer_can_be_collected(name: str, kind: str, fork: Fork) -> None:
