@@ -467,7 +467,7 @@ static PyObject *memory_protect(PyObject *self, PyObject *args) {
     return PyLong_FromLong(result);
 }
 
-/* What an advice that the kernel took means for views. */
+/* What an advice means for views. */
 static void note_advice(struct memory *memory, int advice, bool whole) {
     switch (advice) {
     case MADV_DONTFORK:
@@ -513,12 +513,21 @@ static PyObject *memory_advise(PyObject *self, PyObject *args) {
     }
     int result;
     const uint64_t address = memory->address + part.start;
+    const bool whole = part.start == 0 && pages(part.stop) == pages((size_t)memory->length);
+    const struct memory before = *memory;
+    const bool takes_away = is_fatal(advice) || advice == MADV_DONTFORK;
+    if (takes_away) { /* no other thread may take a view, or fork, before this is known */
+        note_advice(memory, advice, whole);
+    }
     memory->pins++;
     Py_BEGIN_ALLOW_THREADS;
     result = uipc_madvise(address, part.stop - part.start, advice);
     Py_END_ALLOW_THREADS;
-    if (result == 0) {
-        note_advice(memory, advice, part.start == 0 && pages(part.stop) == pages((size_t)memory->length));
+    if (takes_away && result < 0) {
+        memory->poisoned = before.poisoned;
+        memory->forkless = before.forkless;
+    } else if (result == 0) {
+        note_advice(memory, advice, whole);
     }
     unpin(memory);
     return PyLong_FromLong(result);

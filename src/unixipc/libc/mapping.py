@@ -91,7 +91,8 @@ def _huge_page_size(flags: int) -> int:
     if chosen:
         return 1 << chosen
     with open("/proc/meminfo") as lines:  # noqa: PTH123 - a line of it
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Hugepagesize:"))
+        sizes = (int(line.split()[1]) * 1024 for line in lines if line.startswith("Hugepagesize:"))
+        return next(sizes, 1)  # without one, the kernel itself will refuse
 
 
 def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> Mapping:
@@ -118,7 +119,8 @@ def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int 
                 errno.EINVAL, "mmap", place, length, advice="MAP_FIXED needs an address, and not that of NULL"
             )
         flags = flags & ~MAP_FIXED | MAP_FIXED_NOREPLACE
-    subject = addr, length, Prot(prot), MapFlag(flags), fd, offset
+    size = flags & MAP_HUGE_MASK << MAP_HUGE_SHIFT if flags & MAP_HUGETLB else 0
+    subject = addr, length, Prot(prot), MapFlag(flags - size), fd, offset
     made = _cpython.mmap(Mapping, target, place, length, prot, flags, fd, offset)
     return check_made(made, "mmap", *subject, advice=_MAPPING)
 
@@ -175,7 +177,7 @@ def madvise(memory: Memory, advice: int, *, offset: int = 0, length: int | None 
     """
     _check_memory(memory, "madvise")
     advice = index(advice)
-    if advice not in list(Madvice):
+    if advice not in list(Madvice) or advice >= 2**31:
         raise failure(errno.EINVAL, "madvise", memory, advice, advice="the headers of the build have no such advice")
     check(memory._advise(offset, length, advice), "madvise", memory, Madvice(advice), advice=_ADVISING)
 

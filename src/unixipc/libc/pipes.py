@@ -43,6 +43,7 @@ def read(fd: int, count: int) -> bytes:
     """Read at most `count` bytes; none at the end (read(2)).
 
     InterruptedError when a handler without SA_RESTART interrupted it, BlockingIOError when the descriptor would block.
+    With SA_RESTART it goes on, also on a socket with a timeout (SO_RCVTIMEO), which then begins anew.
     """
     count = index(count)
     buffer = ffi.new("unsigned char[]", count)
