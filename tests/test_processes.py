@@ -1,5 +1,6 @@
 """unixipc.processes: the forked children that the other tests rely on."""
 
+import errno
 import os
 import select
 
@@ -74,3 +75,20 @@ def test_a_child_dies_with_its_parent(fork: Fork) -> None:
     finally:
         for fd in (read_end, write_end, pidfd):
             os.close(fd)
+
+
+def test_a_fork_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.ENOSYS, "no pidfd_open here")
+
+    monkeypatch.setattr(processes, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="no pidfd_open here"):
+        processes.fork(libc.pause)
+
+
+def test_a_child_starts_with_the_mask_of_its_parent(fork: Fork) -> None:
+    before = libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
+    try:
+        assert fork(libc.sigprocmask, libc.SIG_BLOCK).result(DEADLINE) == before | {libc.SIGUSR1}
+    finally:
+        libc.sigprocmask(libc.SIG_SETMASK, before)

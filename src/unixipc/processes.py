@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from unixipc.constants.processes import PR_SET_PDEATHSIG
-from unixipc.constants.signals import SIGKILL, signal_name
+from unixipc.constants.signals import SIG_BLOCK, SIG_SETMASK, SIGKILL, signal_name
 from unixipc.libc.processes import prctl
-from unixipc.libc.signals import pidfd_open, pidfd_send_signal
+from unixipc.libc.signals import pidfd_open, pidfd_send_signal, sigprocmask
+from unixipc.libc.sigsetops import SignalSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,21 +41,40 @@ def fork(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> 
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     parent = os.getpid()
-    results, report = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _run(parent, report, function, *args, **kwargs)
-    os.close(report)
-    os.set_blocking(results, False)
-    return Child(pid, pidfd_open(pid), results)
+    mask = sigprocmask(SIG_BLOCK, SignalSet.full())  # no handler may raise while the child has no owner
+    try:
+        results, report = os.pipe()
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _run(parent, report, mask, function, *args, **kwargs)
+            return Child(pid, _own(pid), results)
+        except BaseException:
+            os.close(results)
+            raise
+        finally:
+            os.close(report)
+    finally:
+        sigprocmask(SIG_SETMASK, mask)
 
 
-def _run(parent: int, report: int, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> NoReturn:
+def _own(pid: int) -> int:
+    try:
+        return pidfd_open(pid)
+    except OSError:
+        os.kill(pid, SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _run(
+    parent: int, report: int, mask: SignalSet, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> NoReturn:
     status = 1
     try:
         prctl(PR_SET_PDEATHSIG, SIGKILL)
         if os.getppid() == parent:  # it has not died before it could take us along
-            outcome = _call(function, *args, **kwargs)
+            outcome = _call(mask, function, *args, **kwargs)
             status = 0 if outcome[0] else 1
             _write(report, pickle.dumps(outcome))
     finally:
@@ -63,8 +83,9 @@ def _run(parent: int, report: int, function: Callable[_P, _T], *args: _P.args, *
         os._exit(status)
 
 
-def _call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[bool, object, str]:
+def _call(mask: SignalSet, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[bool, object, str]:
     try:
+        sigprocmask(SIG_SETMASK, mask)
         result = function(*args, **kwargs)
         pickle.dumps(result)
     except BaseException as error:  # noqa: BLE001 - the parent raises it
@@ -87,6 +108,7 @@ class Child(Generic[_T]):
     """A child made by `fork`, owned by the process that made it. Leaving its with-block kills and reaps it."""
 
     def __init__(self, pid: int, pidfd: int, results: int) -> None:
+        os.set_blocking(results, False)
         self.pid = pid
         self.pidfd = pidfd
         """Refers to this child and to no other, ever; readable once it has ended. Closed when it is reaped."""
