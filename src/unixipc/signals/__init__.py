@@ -1,0 +1,1 @@
+"""Signals for everyday use: signal(7) with lifetimes, timeouts and with-blocks, over `unixipc.libc`."""
