@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -18,6 +19,14 @@
 #define ELSEWHERE 1024      /* a power of two */
 #define NESTED_FREELY 100   /* handlers on top of each other before the rest is held back */
 #define NESTED_AT_MOST 1024 /* the same, where handlers unblock signals themselves */
+
+#define PATIENCE 10 /* milliseconds that a record may wait for the interpreter before it is poked */
+#define PATIENCE_AT_MOST 640
+#define NO_TIMER (-1)
+
+#ifndef sigev_notify_thread_id /* the C library's headers hide the kernel's name */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 #ifndef SA_RESTORER /* the C library's business with the kernel; only the kernel's header names it */
 #define SA_RESTORER 0x04000000
@@ -35,7 +44,13 @@ static struct {
     _Atomic(c_handler *) wake; /* CPython's own C handler: trips the signal, writes the wakeup fd */
     pthread_t main_thread;
     atomic_int main_tid;
-    atomic_int poke; /* the signal that wakes the main thread out of a blocking call, once one was needed */
+
+    atomic_int poke;        /* the signal that wakes the main thread out of a blocking call, once one was needed */
+    atomic_bool persistent; /* whether calls that the poke interrupts end: else the kernel restarts those it can */
+    int timer;              /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
+    int timer_signal;
+    unsigned int patience;
+    _Atomic int64_t next_look; /* in milliseconds: when the timer has certainly sent it */
     struct {
         atomic_ullong mask;
         atomic_uint flags;
@@ -131,48 +146,156 @@ static void keep_elsewhere(int signum, const siginfo_t *info) {
     }
 }
 
+/* The first signal settles it; a poke only where there was no other. */
 static void note_interruption(int what) {
     int nothing = NOTHING_YET;
-    atomic_compare_exchange_strong(&state.interrupted_by, &nothing, what);
+    if (!atomic_compare_exchange_strong(&state.interrupted_by, &nothing, what) && nothing == POKE) {
+        atomic_store(&state.interrupted_by, what);
+    }
 }
 
-static void on_poke(int signum) {
-    (void)signum;
-    note_interruption(POKE);
-}
+/* -- the poke: the main thread may be asleep in the kernel, or on its way there, when a record waits for it -- */
+
+static void on_poke(int signum);
 
 static bool is_poke(int signum) {
     struct sigaction kernel;
     return signum != 0 && sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == on_poke;
 }
 
-/* The handler runs on the main thread, which may be asleep in the kernel. A real-time signal that nobody handles gets
- * an empty handler, and the sleeper gets it; if somebody has taken it since, the next one. */
-static void poke_main_thread(void) {
+static void install_poke(int signum, bool persistent) {
+    struct sigaction kernel;
+    memset(&kernel, 0, sizeof kernel);
+    kernel.sa_handler = on_poke;
+    sigfillset(&kernel.sa_mask);
+    kernel.sa_flags = SA_ONSTACK | (persistent ? 0 : SA_RESTART);
+    sigaction(signum, &kernel, NULL);
+    atomic_store(&state.persistent, persistent);
+}
+
+/* A real-time signal that nobody handles gets our handler; if somebody has taken it since, the next one. 0: none. */
+static int find_poke(bool persistent) {
     int signum = atomic_load(&state.poke);
-    for (int candidate = SIGRTMAX; !is_poke(signum) && candidate >= SIGRTMIN; candidate--) {
+    if (is_poke(signum)) {
+        if (persistent != atomic_load(&state.persistent)) {
+            install_poke(signum, persistent);
+        }
+        return signum;
+    }
+    for (signum = SIGRTMAX; signum >= SIGRTMIN; signum--) {
         struct sigaction kernel;
-        if (sigaction(candidate, NULL, &kernel) == 0 && kernel.sa_handler == SIG_DFL) {
-            memset(&kernel, 0, sizeof kernel);
-            kernel.sa_handler = on_poke;
-            sigfillset(&kernel.sa_mask);
-            kernel.sa_flags = SA_ONSTACK;
-            sigaction(candidate, &kernel, NULL);
-            atomic_store(&state.poke, candidate);
-            signum = candidate;
+        if (sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == SIG_DFL) {
+            install_poke(signum, persistent);
+            atomic_store(&state.poke, signum);
+            return signum;
         }
     }
-    if (signum != 0) {
-        syscall(SYS_tgkill, getpid(), atomic_load(&state.main_tid), signum);
+    return 0;
+}
+
+/* The cookie tells a poke from the same signal of somebody else's: see uipc_is_poke. */
+static void poke_main_thread(void) {
+    const int signum = find_poke(true);
+    if (signum == 0) {
+        return;
+    }
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = signum;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_ptr = &state;
+    if (syscall(SYS_rt_tgsigqueueinfo, info.si_pid, atomic_load(&state.main_tid), signum, &info) < 0) {
+        syscall(SYS_tgkill, info.si_pid, atomic_load(&state.main_tid), signum);
+    }
+}
+
+static bool make_timer(int signum) {
+    struct sigevent event;
+    if (state.timer != 0 && state.timer_signal == signum) {
+        return true;
+    }
+    if (state.timer != 0) {
+        syscall(SYS_timer_delete, state.timer - 1);
+        state.timer = 0;
+    }
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = signum;
+    event.sigev_notify_thread_id = atomic_load(&state.main_tid);
+    event.sigev_value.sival_ptr = &state;
+    int id;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id) < 0) {
+        return false;
+    }
+    state.timer = id + 1;
+    state.timer_signal = signum;
+    return true;
+}
+
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return time.tv_sec * INT64_C(1000) + time.tv_nsec / 1000000;
+}
+
+/* A signal that lands after the interpreter's last look and before the main thread falls asleep wakes nobody, and as
+ * all managed signals are then held, no later one does. So look again in a while. The timer is never stopped: that
+ * would cost each delivery a system call. `blocked` is what the main thread blocks. */
+static void look_again(unsigned int patience, uint64_t blocked, bool persistent) {
+    const int signum = find_poke(persistent);
+    if (signum == 0 || blocked & uipc_bit(signum) || !make_timer(signum)) {
+        return;
+    }
+    struct itimerspec after;
+    memset(&after, 0, sizeof after);
+    after.it_value.tv_nsec = (long)patience * 1000000;
+    state.patience = patience;
+    syscall(SYS_timer_settime, state.timer - 1, 0, &after, NULL);
+    atomic_store(&state.next_look, now() + patience);
+}
+
+static void on_poke(int signum) {
+    const int saved_errno = errno;
+    note_interruption(POKE);
+    if (on_main_thread()) {
+        if (uipc_records_wait()) {
+            look_again(state.patience < PATIENCE_AT_MOST ? 2 * state.patience : PATIENCE_AT_MOST, 0, true);
+        } else if (signum == atomic_load(&state.poke) && atomic_load(&state.persistent)) {
+            install_poke(signum, false);
+        }
+    }
+    errno = saved_errno;
+}
+
+bool uipc_is_poke(const siginfo_t *info) {
+    return (info->si_code == SI_TIMER || info->si_code == SI_QUEUE) && info->si_ptr == &state;
+}
+
+/* Somebody wants the signal for himself. */
+static void give_up_poke(int signum) {
+    if (signum == atomic_load(&state.poke)) {
+        atomic_store(&state.poke, 0);
+        atomic_store(&state.next_look, 0);
+        if (state.timer != 0) {
+            syscall(SYS_timer_delete, state.timer - 1);
+            state.timer = 0;
+        }
     }
 }
 
 static void on_signal(int signum, siginfo_t *info, void *context) {
     const int saved_errno = errno;
-    if (on_main_thread()) {
+    if (uipc_is_poke(info)) {
+        on_poke(signum); /* one was under way when this handler was installed */
+    } else if (on_main_thread()) {
         /* The kernel's frame has 8 bytes of mask where glibc's type has 128: touch no more than these. */
         uint64_t uc_sigmask;
         memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
+        if (now() >= atomic_load(&state.next_look)) {
+            look_again(PATIENCE, uc_sigmask, false);
+        }
         keep(signum, info, &uc_sigmask);
         memcpy(&((ucontext_t *)context)->uc_sigmask, &uc_sigmask, sizeof uc_sigmask);
         note_interruption(atomic_load(&state.actions[signum].flags) & SA_RESTART ? RESTARTING : NOT_RESTARTING);
@@ -349,9 +472,15 @@ int uipc_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
     return result;
 }
 
+/* Everything is blocked; `before` is the mask to come back to. A poke that nothing stands behind ends no wait. */
 static int suspend(uint64_t mask, uint64_t before) {
-    const int result = uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
-    const unsigned int i = oldest();
+    int result;
+    unsigned int i;
+    do {
+        atomic_store(&state.interrupted_by, NOTHING_YET);
+        result = uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
+        i = oldest();
+    } while (atomic_load(&state.interrupted_by) == POKE && !uipc_records_wait());
     if (i != RECORDS) {
         /* The handler runs under the temporary mask; the one that was here before the call comes back after it. */
         state.records[i].suspended = true;
@@ -459,6 +588,7 @@ int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, unsigned int
     if (!is_signal(signum)) {
         return -EINVAL;
     }
+    give_up_poke(signum);
     memset(&kernel, 0, sizeof kernel);
     kernel.sa_handler = (c_handler *)(uintptr_t)handler;
     memcpy(&kernel.sa_mask, &mask, sizeof mask);
@@ -482,6 +612,8 @@ static void in_child(void) {
         mask = true_mask(&state.records[oldest()], mask);
     }
     atomic_store(&state.main_tid, (int)syscall(SYS_gettid));
+    state.timer = 0; /* a child has none of its parent's */
+    atomic_store(&state.next_look, 0);
     atomic_store(&state.count, 0);
     for (unsigned int i = 0; i < ELSEWHERE; i++) {
         atomic_store(&state.elsewhere[i].turn, i);
@@ -536,6 +668,7 @@ int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags) {
     if (started < 0) {
         return started;
     }
+    give_up_poke(signum);
     atomic_store(&state.actions[signum].mask, mask);
     atomic_store(&state.actions[signum].flags, flags);
     atomic_fetch_or(&state.managed, uipc_bit(signum));

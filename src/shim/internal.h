@@ -47,6 +47,9 @@ void uipc_wake(void);
 /* Whether the calling thread is the one that handlers run on and records wait for it. */
 bool uipc_records_wait(void);
 
+/* Whether this signal is the one that wakes the main thread: nobody else's, so it must not show. */
+bool uipc_is_poke(const siginfo_t *info);
+
 /* The dispatcher was called and there is no record: true where other code saved CPython's handler and put it back in
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
 bool uipc_repair(int signum, unsigned int *flags);

@@ -26,7 +26,8 @@ int uipc_sigpending(uint64_t *set);
 int uipc_sigsuspend(uint64_t mask);
 int uipc_pause(void);
 int uipc_sigwaitinfo(uint64_t set, void *siginfo);
-int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t seconds, int64_t nanoseconds);
+/* -ERESTART leaves in `left`, seconds and nanoseconds, what the next call has to wait. */
+int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]);
 int64_t uipc_alarm(unsigned int seconds);
 int uipc_abort(void);
 

@@ -44,21 +44,48 @@ int uipc_pidfd_send_signal(int pidfd, int signum, const void *siginfo, unsigned 
 
 int uipc_sigpending(uint64_t *set) { return uipc_result((int)syscall(SYS_rt_sigpending, set, sizeof *set)); }
 
+#define SECOND INT64_C(1000000000)
+
+/* Take off what has passed since `start`. */
+static void shorten(int64_t left[2], const struct timespec *start) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t passed = (now.tv_sec - start->tv_sec) * SECOND + now.tv_nsec - start->tv_nsec;
+    left[0] -= passed / SECOND;
+    left[1] -= passed % SECOND;
+    if (left[1] < 0) {
+        left[1] += SECOND;
+        left[0]--;
+    }
+    if (left[0] < 0) {
+        left[0] = left[1] = 0;
+    }
+}
+
 /* The waits call the kernel by themselves: glibc's report SI_TKILL as SI_USER, and its sigwait swallows EINTR. */
-static int wait_for(uint64_t set, void *siginfo, const struct timespec *timeout) {
+int uipc_sigwaitinfo(uint64_t set, void *siginfo) {
     const int busy = uipc_before_blocking();
     if (busy < 0) {
         return busy;
     }
-    const int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, timeout, sizeof set));
-    return timeout == NULL ? (int)uipc_after_blocking(result, false) : result;
+    const int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, NULL, sizeof set));
+    return result >= 0 && uipc_is_poke(siginfo) ? -ERESTART : (int)uipc_after_blocking(result, false);
 }
 
-int uipc_sigwaitinfo(uint64_t set, void *siginfo) { return wait_for(set, siginfo, NULL); }
-
-int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t seconds, int64_t nanoseconds) {
-    const struct timespec timeout = {.tv_sec = (time_t)seconds, .tv_nsec = (long)nanoseconds};
-    return wait_for(set, siginfo, &timeout);
+int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]) {
+    const struct timespec timeout = {.tv_sec = (time_t)left[0], .tv_nsec = (long)left[1]};
+    struct timespec start;
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, &timeout, sizeof set));
+    result = result >= 0 && uipc_is_poke(siginfo) ? -ERESTART : (int)uipc_after_blocking(result, false);
+    if (result == -ERESTART) {
+        shorten(left, &start);
+    }
+    return result;
 }
 
 int64_t uipc_alarm(unsigned int seconds) { return (int64_t)alarm(seconds); }

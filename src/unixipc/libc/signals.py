@@ -159,7 +159,8 @@ def sigtimedwait(set: Iterable[int], timeout: float) -> Siginfo:  # noqa: A002 -
     """
     wanted = SignalSet(set)
     info = ffi.new("unsigned char[]", lib.UIPC_SIGINFO_SIZE)
-    result = restarting(lib.uipc_sigtimedwait, wanted.mask, info, *timespec(timeout))
+    left = ffi.new("int64_t[2]", timespec(timeout))
+    result = restarting(lib.uipc_sigtimedwait, wanted.mask, info, left)
     check(result, "sigtimedwait", wanted, timeout, advice={errno.EAGAIN: "no signal of the set came in time"})
     return _siginfo(info)
 

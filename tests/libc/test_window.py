@@ -1,0 +1,183 @@
+"""A signal that lands between the interpreter's last look and a call that blocks: window.c is such a call."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import DEADLINE, Fork, Gate
+
+from unixipc import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOURCE = Path(__file__).parent / "c" / "window.c"
+CALLS = ("signalled_before_read", "signalled_before_poll")
+LONGER_THAN_PATIENCE = 0.1
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("there is no gcc to compile window.c with")
+    library = tmp_path_factory.mktemp("window") / "window.so"
+    subprocess.run([gcc, "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture
+def empty_pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("flags", [0, libc.SA_RESTART], ids=["", "SA_RESTART"])
+def test_a_signal_in_the_window_ends_the_call_and_is_handled(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int], call: str, flags: int
+) -> None:
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append, flags=flags))
+        for round_ in range(1, 4):
+            assert window[call](libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+            assert handled == [libc.SIGUSR1] * round_
+        assert not libc.sigprocmask(libc.SIG_BLOCK)
+
+    fork(child).result(DEADLINE)
+
+
+def test_the_same_in_a_child_of_one_that_was_woken_so(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
+) -> None:
+    handled: list[int] = []
+
+    def child() -> int:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+        pid = os.fork()
+        if pid == 0:
+            os._exit(window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR and len(handled) == 2)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert fork(child).result(DEADLINE) == 1
+
+
+def test_who_wants_the_signal_that_wakes_for_himself_gets_it(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
+) -> None:
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+        for taken in (libc.SIGRTMAX, libc.SIGRTMAX - 1):
+            libc.sigaction(taken, libc.Sigaction(handled.append))
+            handled.clear()
+            assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+            libc.raise_(taken)
+            assert handled == [libc.SIGUSR1, taken]
+
+    fork(child).result(DEADLINE)
+
+
+def test_where_the_main_thread_blocks_the_signal_that_wakes_it_is_never_left_pending(fork: Fork) -> None:
+    def child() -> libc.SignalSet:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full() - {libc.SIGUSR1})
+        libc.raise_(libc.SIGUSR1)
+        time.sleep(LONGER_THAN_PATIENCE)  # time itself is what must do nothing here
+        return libc.sigpending()
+
+    assert not fork(child).result(DEADLINE)
+
+
+WAITS: dict[str, tuple[Callable[[], object], int, object]] = {
+    "sigsuspend": (lambda: libc.sigsuspend({libc.SIGRTMIN}), libc.SIGUSR2, None),
+    "pause": (libc.pause, libc.SIGUSR2, None),
+    "sigwaitinfo": (lambda: libc.sigwaitinfo(libc.SignalSet.full()).si_signo, libc.SIGRTMIN, libc.SIGRTMIN),
+    "sigtimedwait": (lambda: libc.sigtimedwait({libc.SIGRTMIN}, DEADLINE).si_signo, libc.SIGRTMIN, libc.SIGRTMIN),
+}
+"""Each wait, the signal that ends it, and its result."""
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_looking_again_ends_no_wait_for_signals(fork: Fork, gate: Callable[[], Gate], wait: str) -> None:
+    waits = gate()
+    call, ending, expected = WAITS[wait]
+
+    def child() -> object:
+        handled: list[int] = []
+        blocked = libc.SignalSet.full() if wait == "sigwaitinfo" else {libc.SIGRTMIN}
+        for signum in (libc.SIGUSR1, libc.SIGUSR2):
+            libc.sigaction(signum, libc.Sigaction(handled.append))
+        libc.raise_(libc.SIGUSR1)
+        libc.sigprocmask(libc.SIG_SETMASK, blocked)
+        waits.open()
+        return call(), handled
+
+    waiting = fork(child)
+    waits.wait()
+    time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
+    libc.kill(waiting.pid, ending)
+    handled = [libc.SIGUSR1] if ending == libc.SIGRTMIN else [libc.SIGUSR1, ending]
+    assert waiting.result(DEADLINE) == (expected, handled)
+
+
+READS: dict[str, Callable[[int], object]] = {
+    "ours": lambda fd: libc.read(fd, 1),
+    "os.read": lambda fd: os.read(fd, 1),
+    "C": lambda fd: b"!" if ctypes.CDLL(None).read(fd, ctypes.create_string_buffer(1), 1) == 1 else None,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_looking_again_ends_no_read(
+    fork: Fork, gate: Callable[[], Gate], empty_pipe: tuple[int, int], read: str
+) -> None:
+    waits = gate()
+
+    def child() -> object:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        libc.raise_(libc.SIGUSR1)
+        waits.open()
+        return READS[read](empty_pipe[0])
+
+    reading = fork(child)
+    waits.wait()
+    time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
+    os.write(empty_pipe[1], b"!")
+    assert reading.result(DEADLINE) == b"!"
+
+
+def test_a_poke_before_it_does_not_make_a_signal_restart_the_call(
+    fork: Fork, gate: Callable[[], Gate], empty_pipe: tuple[int, int]
+) -> None:
+    reads = gate()
+
+    def child() -> list[int]:
+        handled: list[int] = []
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        libc.raise_(libc.SIGUSR1)
+        reads.open()
+        with pytest.raises(InterruptedError):
+            libc.read(empty_pipe[0], 1)
+        return handled
+
+    reading = fork(child)
+    reads.wait()
+    time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
+    libc.kill(reading.pid, libc.SIGUSR1)
+    assert reading.result(DEADLINE) == [libc.SIGUSR1] * 2
