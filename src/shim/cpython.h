@@ -5,12 +5,22 @@
 
 #include <Python.h>
 
+#include <signal.h>
+#include <stdint.h>
+
 struct uipc_module {
-    PyObject *handlers; /* signum -> callable */
-    PyObject *raw;      /* the type RawSiginfo */
-    PyObject *siginfo;  /* the subclass of it that handlers get */
-    PyObject *signal;   /* signal.signal */
-    PyObject *memory;   /* the type Memory */
+    PyObject *handlers;   /* signum -> callable */
+    PyObject *raw;        /* the type RawSiginfo */
+    PyObject *signal;     /* signal.signal */
+    PyObject *memory;     /* the type Memory */
+    PyObject *twins;      /* name -> the Python function behind a front */
+    PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
+    PyObject *spare;      /* the Siginfo that was given out last */
+    PyObject *signal_set; /* SignalSet */
+    PyObject *waited_for; /* the SignalSet of the last sigwaitinfo, and its mask */
+    uint64_t waited_for_mask;
+    unsigned int looks_to_skip;
+    PyObject *failure; /* _check.failure */
 };
 
 static inline struct uipc_module *uipc_module(PyObject *module) { return PyModule_GetState(module); }
@@ -18,6 +28,14 @@ static inline struct uipc_module *uipc_module(PyObject *module) { return PyModul
 /* Each adds its functions and types to the module: 0, or -1 with an exception. */
 int uipc_add_dispatcher(PyObject *module);
 int uipc_add_memory(PyObject *module);
+int uipc_add_siginfo(PyObject *module);
+int uipc_add_signals(PyObject *module);
+
+/* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
+int uipc_run_handlers(PyObject *module);
+
+/* A Siginfo of one's own. */
+PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -1,69 +1,7 @@
-/* The dispatcher of Python signal handlers, and the siginfo_t that they get. */
+/* The dispatcher of Python signal handlers. */
 #include "cpython.h"
 
 #include "internal.h"
-
-#include <string.h>
-
-/* -- siginfo_t as an object, which costs a handler no call of Python code -- */
-
-struct raw_siginfo {
-    PyObject head;
-    siginfo_t info;
-};
-
-static struct raw_siginfo *raw_siginfo_of(PyObject *object) { return (struct raw_siginfo *)(void *)object; }
-
-static PyObject *raw_siginfo_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"raw", NULL};
-    Py_buffer raw;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*:Siginfo", names, &raw)) {
-        return NULL;
-    }
-    PyObject *self = NULL;
-    if (raw.len != sizeof(siginfo_t)) {
-        PyErr_Format(PyExc_ValueError, "a siginfo_t is %zu bytes, not %zd", sizeof(siginfo_t), raw.len);
-    } else if ((self = PyType_GenericAlloc(type, 0)) != NULL) {
-        memcpy(&raw_siginfo_of(self)->info, raw.buf, sizeof(siginfo_t));
-    }
-    PyBuffer_Release(&raw);
-    return self;
-}
-
-static PyObject *raw_siginfo_raw(PyObject *self, void *closure) {
-    (void)closure;
-    return PyBytes_FromStringAndSize((const char *)&raw_siginfo_of(self)->info, sizeof(siginfo_t));
-}
-
-static PyGetSetDef raw_siginfo_attributes[] = {
-    {"raw", raw_siginfo_raw, NULL, "The 128 bytes as the kernel wrote them.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot raw_siginfo_slots[] = {
-    {Py_tp_doc, "The bytes of a siginfo_t."},
-    {Py_tp_new, raw_siginfo_new},
-    {Py_tp_dealloc, uipc_free_object},
-    {Py_tp_getset, raw_siginfo_attributes},
-    {0, NULL},
-};
-
-static PyType_Spec raw_siginfo_spec = {
-    .name = "unixipc._cpython.RawSiginfo",
-    .basicsize = sizeof(struct raw_siginfo),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = raw_siginfo_slots,
-};
-
-/* -- the dispatcher -- */
-
-static PyObject *siginfo_object(PyObject *module, const struct uipc_record *record) {
-    PyObject *const self = PyType_GenericAlloc((PyTypeObject *)uipc_module(module)->siginfo, 0);
-    if (self != NULL) {
-        raw_siginfo_of(self)->info = record->info;
-    }
-    return self;
-}
 
 /* Call the handler of `number`, with `info` where it asked for one. Without a handler there is nothing to do. */
 static int call_handler(PyObject *module, PyObject *number, PyObject *info) {
@@ -84,7 +22,7 @@ static int run(PyObject *module, const struct uipc_record *record) {
     PyObject *info = NULL;
     PyObject *const number = PyLong_FromLong(record->signum);
     const bool ready = number != NULL && PyErr_CheckSignals() == 0 &&
-                       (!(record->flags & SA_SIGINFO) || (info = siginfo_object(module, record)) != NULL);
+                       (!(record->flags & SA_SIGINFO) || (info = uipc_siginfo_object(module, &record->info)) != NULL);
     int failed = -1;
     if (ready) {
         failed = call_handler(module, number, info);
@@ -108,6 +46,11 @@ static int drain(PyObject *module, uint64_t *ran) {
         }
     }
     return 0;
+}
+
+int uipc_run_handlers(PyObject *module) {
+    uint64_t ran = 0;
+    return drain(module, &ran);
 }
 
 /* CPython has seen a signal of which we have no record. Either an outer call has run it already, or other code put
@@ -137,10 +80,9 @@ static PyObject *dispatch(PyObject *module, PyObject *const *args, Py_ssize_t co
 
 static int block_everything(PyObject *module, uint64_t *before) {
     const uint64_t everything = UIPC_ALL_SIGNALS;
-    uint64_t ran = 0;
     int result;
     while ((result = uipc_sigprocmask(SIG_SETMASK, &everything, before)) == -ERESTART) {
-        if (drain(module, &ran) < 0) {
+        if (uipc_run_handlers(module) < 0) {
             return -1;
         }
     }
@@ -196,24 +138,9 @@ static PyObject *install(PyObject *module, PyObject *args) {
     return previous == NULL || PyErr_Occurred() ? NULL : PyLong_FromLong(result);
 }
 
-PyDoc_STRVAR(deliver_as_doc, "deliver_as(siginfo, /)\n--\n\nGive handlers this subclass of RawSiginfo.");
-
-static PyObject *deliver_as(PyObject *module, PyObject *siginfo) {
-    if (PyObject_IsSubclass(siginfo, uipc_module(module)->raw) != 1) {
-        PyErr_SetString(PyExc_TypeError, "handlers get a subclass of RawSiginfo");
-        return NULL;
-    }
-    PyObject *const old = uipc_module(module)->siginfo;
-    Py_INCREF(siginfo);
-    uipc_module(module)->siginfo = siginfo;
-    Py_XDECREF(old);
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef functions[] = {
     {"dispatch", (PyCFunction)(void (*)(void))dispatch, METH_FASTCALL, dispatch_doc},
     {"sigaction", install, METH_VARARGS, sigaction_doc},
-    {"deliver_as", deliver_as, METH_O, deliver_as_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -226,10 +153,8 @@ int uipc_add_dispatcher(PyObject *module) {
     state->signal = PyObject_GetAttrString(signal, "signal");
     Py_DECREF(signal);
     state->handlers = PyDict_New();
-    state->raw = PyType_FromModuleAndSpec(module, &raw_siginfo_spec, NULL);
-    if (state->signal == NULL || state->handlers == NULL || state->raw == NULL ||
-        PyModule_AddObjectRef(module, "handlers", state->handlers) < 0 ||
-        PyModule_AddObjectRef(module, "RawSiginfo", state->raw) < 0) {
+    if (state->signal == NULL || state->handlers == NULL ||
+        PyModule_AddObjectRef(module, "handlers", state->handlers) < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, functions);

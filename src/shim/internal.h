@@ -23,6 +23,47 @@ static inline uint64_t uipc_bit(int signum) { return UINT64_C(1) << (signum - 1)
 /* rt_sigprocmask(2) as the kernel has it, with -errno: 64 bits, glibc's reserved signals included. */
 int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset);
 
+/* siginfo_t decoded; `members` tells which parts of it the si_code makes meaningful. No field can bear its man-page
+ * name: the C library defines many of them as macros. */
+enum {
+    UIPC_SI_SENDER = 1 << 0,
+    UIPC_SI_CHILD = 1 << 1,
+    UIPC_SI_VALUE = 1 << 2,
+    UIPC_SI_TIMER_ID = 1 << 3,
+    UIPC_SI_ADDR = 1 << 4,
+    UIPC_SI_ADDR_LSB = 1 << 5,
+    UIPC_SI_BOUNDS = 1 << 6,
+    UIPC_SI_PKEY = 1 << 7,
+    UIPC_SI_POLL = 1 << 8,
+    UIPC_SI_SYS = 1 << 9
+};
+struct uipc_siginfo {
+    int signo;
+    int error;
+    int code;
+    unsigned int members;
+    int pid;
+    unsigned int uid;
+    int status;
+    int64_t utime;
+    int64_t stime;
+    int value_int;
+    uint64_t value_ptr;
+    int timerid;
+    int overrun;
+    uint64_t addr;
+    int addr_lsb;
+    uint64_t lower;
+    uint64_t upper;
+    unsigned int pkey;
+    int64_t band;
+    int fd;
+    uint64_t call_addr;
+    int syscall;
+    unsigned int arch;
+};
+void uipc_siginfo(const siginfo_t *info, struct uipc_siginfo *decoded);
+
 /* One delivered signal whose Python handler has not run yet. */
 struct uipc_record {
     siginfo_t info; /* as the kernel gave it */

@@ -31,47 +31,7 @@ int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]);
 int64_t uipc_alarm(unsigned int seconds);
 int uipc_abort(void);
 
-/* siginfo.c: siginfo_t, and in `members` which parts of it the si_code makes meaningful. No field can bear its
- * man-page name here or below: the C library defines many of them as macros. */
-enum {
-    UIPC_SIGINFO_SIZE = 128,
-    UIPC_SI_SENDER = 1 << 0,
-    UIPC_SI_CHILD = 1 << 1,
-    UIPC_SI_VALUE = 1 << 2,
-    UIPC_SI_TIMER_ID = 1 << 3,
-    UIPC_SI_ADDR = 1 << 4,
-    UIPC_SI_ADDR_LSB = 1 << 5,
-    UIPC_SI_BOUNDS = 1 << 6,
-    UIPC_SI_PKEY = 1 << 7,
-    UIPC_SI_POLL = 1 << 8,
-    UIPC_SI_SYS = 1 << 9
-};
-struct uipc_siginfo {
-    int signo;
-    int error;
-    int code;
-    unsigned int members;
-    int pid;
-    unsigned int uid;
-    int status;
-    int64_t utime;
-    int64_t stime;
-    int value_int;
-    uint64_t value_ptr;
-    int timerid;
-    int overrun;
-    uint64_t addr;
-    int addr_lsb;
-    uint64_t lower;
-    uint64_t upper;
-    unsigned int pkey;
-    int64_t band;
-    int fd;
-    uint64_t call_addr;
-    int syscall;
-    unsigned int arch;
-};
-int uipc_siginfo(const void *raw, struct uipc_siginfo *decoded);
+enum { UIPC_SIGINFO_SIZE = 128 };
 
 /* delivery.c: sigaction(2), and the way of a signal from the kernel to a Python handler */
 struct uipc_action {

@@ -55,53 +55,50 @@ static unsigned int members_of(const siginfo_t *info) {
     }
 }
 
-int uipc_siginfo(const void *raw, struct uipc_siginfo *decoded) {
-    siginfo_t info;
-    memcpy(&info, raw, sizeof info);
+void uipc_siginfo(const siginfo_t *info, struct uipc_siginfo *decoded) {
     memset(decoded, 0, sizeof *decoded);
-    const unsigned int members = members_of(&info);
-    decoded->signo = info.si_signo;
-    decoded->error = info.si_errno;
-    decoded->code = info.si_code;
+    const unsigned int members = members_of(info);
+    decoded->signo = info->si_signo;
+    decoded->error = info->si_errno;
+    decoded->code = info->si_code;
     decoded->members = members;
     if (members & UIPC_SI_SENDER) {
-        decoded->pid = info.si_pid;
-        decoded->uid = info.si_uid;
+        decoded->pid = info->si_pid;
+        decoded->uid = info->si_uid;
     }
     if (members & UIPC_SI_CHILD) {
-        decoded->status = info.si_status;
-        decoded->utime = info.si_utime;
-        decoded->stime = info.si_stime;
+        decoded->status = info->si_status;
+        decoded->utime = info->si_utime;
+        decoded->stime = info->si_stime;
     }
     if (members & UIPC_SI_VALUE) {
-        decoded->value_int = info.si_value.sival_int;
-        decoded->value_ptr = (uint64_t)(uintptr_t)info.si_value.sival_ptr;
+        decoded->value_int = info->si_value.sival_int;
+        decoded->value_ptr = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
     }
     if (members & UIPC_SI_TIMER_ID) {
-        decoded->timerid = info.si_timerid;
-        decoded->overrun = info.si_overrun;
+        decoded->timerid = info->si_timerid;
+        decoded->overrun = info->si_overrun;
     }
     if (members & UIPC_SI_ADDR) {
-        decoded->addr = (uint64_t)(uintptr_t)info.si_addr;
+        decoded->addr = (uint64_t)(uintptr_t)info->si_addr;
     }
     if (members & UIPC_SI_ADDR_LSB) {
-        decoded->addr_lsb = info.si_addr_lsb;
+        decoded->addr_lsb = info->si_addr_lsb;
     }
     if (members & UIPC_SI_BOUNDS) {
-        decoded->lower = (uint64_t)(uintptr_t)info.si_lower;
-        decoded->upper = (uint64_t)(uintptr_t)info.si_upper;
+        decoded->lower = (uint64_t)(uintptr_t)info->si_lower;
+        decoded->upper = (uint64_t)(uintptr_t)info->si_upper;
     }
     if (members & UIPC_SI_PKEY) {
-        decoded->pkey = info.si_pkey;
+        decoded->pkey = info->si_pkey;
     }
     if (members & UIPC_SI_POLL) {
-        decoded->band = info.si_band;
-        decoded->fd = info.si_fd;
+        decoded->band = info->si_band;
+        decoded->fd = info->si_fd;
     }
     if (members & UIPC_SI_SYS) {
-        decoded->call_addr = (uint64_t)(uintptr_t)info.si_call_addr;
-        decoded->syscall = info.si_syscall;
-        decoded->arch = info.si_arch;
+        decoded->call_addr = (uint64_t)(uintptr_t)info->si_call_addr;
+        decoded->syscall = info->si_syscall;
+        decoded->arch = info->si_arch;
     }
-    return 0;
 }

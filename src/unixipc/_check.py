@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ParamSpec, TypeAlias, TypeVar
 
-from unixipc._cpython import dispatch
+from unixipc._cpython import dispatch, use
 from unixipc._native import lib
 
 _P = ParamSpec("_P")
@@ -47,6 +47,9 @@ def failure(code: int, call: str, *subject: object, advice: str | None = None) -
     if advice:
         text = f"{text}: {advice}"
     return _CLASSES.get(code, OSError)(code, text)
+
+
+use("failure", failure)
 
 
 def check(result: int, call: str, *subject: object, advice: Advice = NO_ADVICE) -> int:

@@ -20,32 +20,6 @@ class _CBytes(Protocol):
     def __len__(self) -> int: ...
 
 @type_check_only
-class _Siginfo(Protocol):
-    signo: int
-    error: int
-    code: int
-    members: int
-    pid: int
-    uid: int
-    status: int
-    utime: int
-    stime: int
-    value_int: int
-    value_ptr: int
-    timerid: int
-    overrun: int
-    addr: int
-    addr_lsb: int
-    lower: int
-    upper: int
-    pkey: int
-    band: int
-    fd: int
-    call_addr: int
-    syscall: int
-    arch: int
-
-@type_check_only
 class _Action(Protocol):
     handler: int
     mask: int
@@ -343,16 +317,6 @@ class _Lib(Protocol):
     PR_SET_CHILD_SUBREAPER: int
     ERESTART: int
     UIPC_SIGINFO_SIZE: int
-    UIPC_SI_SENDER: int
-    UIPC_SI_CHILD: int
-    UIPC_SI_VALUE: int
-    UIPC_SI_TIMER_ID: int
-    UIPC_SI_ADDR: int
-    UIPC_SI_ADDR_LSB: int
-    UIPC_SI_BOUNDS: int
-    UIPC_SI_PKEY: int
-    UIPC_SI_POLL: int
-    UIPC_SI_SYS: int
     def uipc_sigrtmin(self) -> int: ...
     def uipc_sigrtmax(self) -> int: ...
     def uipc_kill(self, pid: int, signum: int, /) -> int: ...
@@ -371,7 +335,6 @@ class _Lib(Protocol):
     def uipc_sigtimedwait(self, set: int, siginfo: _CBytes, left: _CTime, /) -> int: ...
     def uipc_alarm(self, seconds: int, /) -> int: ...
     def uipc_abort(self) -> int: ...
-    def uipc_siginfo(self, raw: bytes, decoded: _Siginfo, /) -> int: ...
     def uipc_sig_dfl(self) -> int: ...
     def uipc_sig_ign(self) -> int: ...
     def uipc_sigaction_get(self, signum: int, action: _Action, /) -> int: ...
@@ -419,8 +382,6 @@ class _Lib(Protocol):
 @type_check_only
 class _FFI(Protocol):
     NULL: None
-    @overload
-    def new(self, cdecl: Literal["struct uipc_siginfo *"], /) -> _Siginfo: ...
     @overload
     def new(self, cdecl: Literal["struct uipc_action *"], /) -> _Action: ...
     @overload

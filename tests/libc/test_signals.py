@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import faulthandler
+import inspect
 import operator
 import os
+import pickle
 import resource
 import select
 import signal
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import DEADLINE, Fork, Gate, sleeps
 
-from unixipc import libc, processes
+from unixipc import _cpython, libc, processes
 from unixipc._native import ffi, lib
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 INTERESTING = {libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN, libc.SIGRTMIN + 1}
+
+
+@pytest.fixture(autouse=True, params=["front", "twin"])
+def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with the fronts of the hot calls, and with the Python functions behind them."""
+    if request.param == "twin":
+        for name, twin in _cpython.twins.items():
+            monkeypatch.setattr(libc, name, twin)
 
 
 @pytest.fixture
@@ -939,3 +949,25 @@ def test_a_handler_that_raises_prevents_abort(fork: Fork) -> None:
 def test_real_time_signals_have_the_c_library_s_numbers() -> None:
     c = ctypes.CDLL(None)
     assert (c.__libc_current_sigrtmin(), c.__libc_current_sigrtmax()) == (libc.SIGRTMIN, libc.SIGRTMAX)
+
+
+@pytest.mark.parametrize("name", _cpython.twins)
+def test_a_front_looks_like_its_twin(name: str) -> None:
+    front, twin = getattr(libc.signals, name), _cpython.twins[name]
+    plain = [parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(twin).parameters.values()]
+    assert list(inspect.signature(front).parameters.values()) == plain
+    assert (front.__name__, front.__module__, inspect.getdoc(front)) == (name, twin.__module__, inspect.getdoc(twin))
+    assert pickle.loads(pickle.dumps(front)) is front
+
+
+def test_a_child_of_fork_queues_under_its_own_pid(fork: Fork, block: Callable[..., object]) -> None:
+    block(libc.SIGRTMIN)
+    libc.sigqueue(os.getpid(), libc.SIGRTMIN)
+    assert libc.sigwaitinfo({libc.SIGRTMIN}).si_pid == os.getpid()
+
+    def child() -> None:
+        libc.sigqueue(os.getppid(), libc.SIGRTMIN)
+
+    made = fork(child)
+    assert libc.sigwaitinfo({libc.SIGRTMIN}).si_pid == made.pid
+    made.result(DEADLINE)

@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from unixipc._check import check, restarting, timespec
+from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SIGABRT
 from unixipc.libc.siginfo import Siginfo
@@ -26,6 +27,7 @@ _SENDING = {
 _QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see RLIMIT_SIGPENDING in getrlimit(2)"}
 
 
+@front
 def kill(pid: int, sig: int) -> None:
     """Send a signal to a process, a group or everybody (kill(2)); signal 0 only checks."""
     check(lib.uipc_kill(index(pid), index(sig)), "kill", pid, sig, advice=_SENDING)
@@ -46,6 +48,7 @@ def raise_(sig: int) -> None:
     check(lib.uipc_raise(check_signal(sig, "raise")), "raise", sig)
 
 
+@front
 def sigqueue(pid: int, sig: int, value: int = 0, *, pointer: int | None = None) -> None:
     """Queue a signal with a value (sigqueue(3)).
 
@@ -141,6 +144,7 @@ def sigwait(set: Iterable[int]) -> int:  # noqa: A002 - the man page's name
             continue
 
 
+@front
 def sigwaitinfo(set: Iterable[int]) -> Siginfo:  # noqa: A002 - the man page's name
     """Accept a signal of the set, which must be blocked (sigwaitinfo(2)).
 

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Self
 
 from unixipc._check import failure
+from unixipc._cpython import use
 from unixipc.constants.signals import SIGRTMAX, SIGRTMIN, Signal, signal_name
 
 _RESERVED = range(Signal.SIGSYS + 1, SIGRTMIN)
@@ -79,3 +80,5 @@ class SignalSet(AbstractSet[int]):
 
 
 _EVERY = sum(1 << (signum - 1) for signum in range(1, SIGRTMAX + 1) if signum not in _RESERVED)
+
+use("SignalSet", SignalSet)

@@ -1,0 +1,196 @@
+/* Fronts of the hot calls of libc/signals.py: they take plain arguments and give plain results. Everything else (other
+ * arguments, an error to explain) is their twin's: the same call in Python, over the same function of the shim. */
+#include "cpython.h"
+
+#include "internal.h"
+
+#include <string.h>
+
+/* Call the twin with the arguments of a METH_FASTCALL | METH_KEYWORDS. */
+static PyObject *call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count,
+                           PyObject *names) {
+    PyObject *const twin = PyDict_GetItemString(uipc_module(module)->twins, name);
+    PyObject *const positional = PyTuple_New(count);
+    PyObject *keywords = NULL;
+    PyObject *result = NULL;
+    if (positional == NULL || (names != NULL && (keywords = PyDict_New()) == NULL)) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(args[i]);
+        PyTuple_SetItem(positional, i, args[i]);
+    }
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_Size(names); i++) {
+        if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), args[count + i]) < 0) {
+            goto done;
+        }
+    }
+    result = PyObject_Call(twin, positional, keywords);
+done:
+    Py_XDECREF(positional);
+    Py_XDECREF(keywords);
+    return result;
+}
+
+/* Whether all arguments are plain ints of C. */
+static bool are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int overflow = 1;
+        const long value = PyLong_Check(args[i]) ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
+        numbers[i] = (int)value;
+        if (overflow != 0 || numbers[i] != value) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *kill_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[2];
+    if (count == 2 && names == NULL && are_ints(args, count, numbers) && uipc_kill(numbers[0], numbers[1]) == 0) {
+        Py_RETURN_NONE;
+    }
+    return call_twin(module, "kill", args, count, names);
+}
+
+static PyObject *sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[3] = {0};
+    if ((count == 2 || count == 3) && names == NULL && are_ints(args, count, numbers) &&
+        uipc_sigqueue(numbers[0], numbers[1], numbers[2]) == 0) {
+        Py_RETURN_NONE;
+    }
+    return call_twin(module, "sigqueue", args, count, names);
+}
+
+/* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
+ * times either: they save the vain look. */
+static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
+    struct uipc_module *const state = uipc_module(module);
+    int64_t left[2] = {0, 0};
+    int result = -EAGAIN;
+    if (state->looks_to_skip > 0) {
+        state->looks_to_skip--;
+    } else if ((result = uipc_sigtimedwait(set, info, left)) == -EAGAIN) {
+        state->looks_to_skip = 8;
+    }
+    while (result == -EAGAIN || result == -ERESTART) {
+        if (result == -ERESTART && uipc_run_handlers(module) < 0) {
+            return -ERESTART;
+        }
+        Py_BEGIN_ALLOW_THREADS;
+        result = uipc_sigwaitinfo(set, info);
+        Py_END_ALLOW_THREADS;
+    }
+    return result;
+}
+
+/* The mask of a SignalSet, which never changes: most waits are for the set of the wait before. */
+static bool mask_of(struct uipc_module *state, PyObject *set, uint64_t *mask) {
+    if (set != state->waited_for) {
+        PyObject *const number = PyObject_GetAttrString(set, "mask");
+        const uint64_t value = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
+        Py_XDECREF(number);
+        if (PyErr_Occurred()) {
+            return false;
+        }
+        PyObject *const old = state->waited_for;
+        Py_INCREF(set);
+        state->waited_for = set;
+        state->waited_for_mask = value;
+        Py_XDECREF(old);
+    }
+    *mask = state->waited_for_mask;
+    return true;
+}
+
+static PyObject *sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_module *const state = uipc_module(module);
+    uint64_t set;
+    siginfo_t info;
+    if (count != 1 || names != NULL || (PyObject *)Py_TYPE(args[0]) != state->signal_set) {
+        return call_twin(module, "sigwaitinfo", args, count, names);
+    }
+    if (!mask_of(state, args[0], &set)) {
+        return NULL;
+    }
+    const int result = wait_for(module, set, &info);
+    if (result >= 0) {
+        return uipc_siginfo_object(module, &info);
+    }
+    if (result == -EINTR) {
+        PyObject *const exception = PyObject_CallFunction(state->failure, "isO", EINTR, "sigwaitinfo", args[0]);
+        if (exception != NULL) {
+            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+            Py_DECREF(exception);
+        }
+    }
+    return PyErr_Occurred() ? NULL : call_twin(module, "sigwaitinfo", args, count, names);
+}
+
+/* -- the fronts as functions -- */
+
+static const struct {
+    const char *name;
+    const char *signature;
+    PyObject *(*function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+} fronts[] = {
+    {"kill", "kill(pid, sig)", kill_front},
+    {"sigqueue", "sigqueue(pid, sig, value=0, *, pointer=None)", sigqueue_front},
+    {"sigwaitinfo", "sigwaitinfo(set)", sigwaitinfo_front},
+};
+
+/* The definition of a function that has the twin's docstring; it lives as long as the interpreter. */
+static PyMethodDef *define(size_t i, PyObject *twin) {
+    PyMethodDef *definition = NULL;
+    PyObject *const doc = PyObject_GetAttrString(twin, "__doc__");
+    PyObject *const whole = doc == NULL ? NULL : PyUnicode_FromFormat("%s\n--\n\n%S", fronts[i].signature, doc);
+    Py_ssize_t length;
+    const char *const text = whole == NULL ? NULL : PyUnicode_AsUTF8AndSize(whole, &length);
+    if (text != NULL && (definition = PyMem_Malloc(sizeof *definition + (size_t)length + 1)) != NULL) {
+        char *const copy = (char *)(definition + 1);
+        memcpy(copy, text, (size_t)length + 1);
+        definition->ml_name = fronts[i].name;
+        definition->ml_meth = (PyCFunction)(void (*)(void))fronts[i].function;
+        definition->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+        definition->ml_doc = copy;
+    }
+    Py_XDECREF(doc);
+    Py_XDECREF(whole);
+    return definition;
+}
+
+PyDoc_STRVAR(front_doc,
+             "front(twin, /)\n--\n\nMake the front of a hot call, which calls this function of the same name "
+             "for all that it does not do by itself.");
+
+static PyObject *front(PyObject *module, PyObject *twin) {
+    PyObject *made = NULL;
+    PyObject *const name = PyObject_GetAttrString(twin, "__name__");
+    PyObject *const owner = name == NULL ? NULL : PyObject_GetAttrString(twin, "__module__");
+    for (size_t i = 0; owner != NULL && i < sizeof fronts / sizeof fronts[0]; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, fronts[i].name) == 0 &&
+            PyDict_SetItem(uipc_module(module)->twins, name, twin) == 0) {
+            PyMethodDef *const definition = define(i, twin);
+            made = definition == NULL ? NULL : PyCFunction_NewEx(definition, module, owner);
+        }
+    }
+    if (made == NULL && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_ValueError, "%S() has no front", name);
+    }
+    Py_XDECREF(name);
+    Py_XDECREF(owner);
+    return made;
+}
+
+static PyMethodDef functions[] = {
+    {"front", front, METH_O, front_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int uipc_add_signals(PyObject *module) {
+    struct uipc_module *const state = uipc_module(module);
+    state->twins = PyDict_New();
+    return state->twins == NULL || PyModule_AddObjectRef(module, "twins", state->twins) < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
+}
