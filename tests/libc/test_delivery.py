@@ -723,7 +723,7 @@ def test_fork_in_a_handler_gives_the_child_the_handler_s_mask_and_nothing_pendin
             os.write(write_end, pickle.dumps([*found, _mask(), values]))
             os._exit(0)
         os.waitpid(pid, 0)
-        return pickle.loads(os.read(read_end, 4096)), [values, _mask()]  # noqa: S301 - our own
+        return pickle.loads(os.read(read_end, 4096)), [values, _mask()]
 
     of_child, of_parent = fork(parent).result(DEADLINE)
     assert of_child == [{RT, HUP, USR2}, set(), {HUP}, [0, 1, None]]
@@ -744,7 +744,7 @@ def test_a_fork_before_the_handler_has_run_leaves_the_signal_to_the_parent(fork:
             os.write(write_end, pickle.dumps([log, _mask()]))
             os._exit(0)
         os.waitpid(pid, 0)
-        return pickle.loads(os.read(read_end, 4096)), [log, _mask()]  # noqa: S301 - our own
+        return pickle.loads(os.read(read_end, 4096)), [log, _mask()]
 
     of_child, of_parent = fork(parent).result(DEADLINE)
     assert of_child == [[], {HUP}]

@@ -337,7 +337,7 @@ def test_two_are_equal_when_their_bytes_are() -> None:
 def test_a_siginfo_survives_copying_pickling_and_the_way_from_a_child(fork: Fork) -> None:
     info = _made(libc.SIGRTMIN, libc.SI_QUEUE, "iIQ", 1, 2, 3)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        assert pickle.loads(pickle.dumps(info, protocol)) == info  # noqa: S301 - our own
+        assert pickle.loads(pickle.dumps(info, protocol)) == info
     assert copy.copy(info) == copy.deepcopy(info) == info
     assert fork(lambda: info).result(DEADLINE) == info
 

@@ -138,7 +138,7 @@ def test_an_operator_refuses_what_is_no_set(operation: Callable[[Any, Any], obje
 
 def test_a_set_survives_copying_and_pickling() -> None:
     full = libc.SignalSet.full()
-    assert pickle.loads(pickle.dumps(full)) == copy.deepcopy(full) == copy.copy(full) == full  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(full)) == copy.deepcopy(full) == copy.copy(full) == full
 
 
 @given(left=sets_of_signals, right=sets_of_signals, signum=st.integers(-70, 70))
