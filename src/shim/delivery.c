@@ -7,6 +7,7 @@
  */
 #include "internal.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -73,6 +74,8 @@ static struct {
 
 /* What uipc_after_blocking makes of EINTR. */
 enum { NOTHING_YET, RESTARTING, NOT_RESTARTING, POKE };
+
+_Static_assert(sizeof(struct uipc_pollfd) == sizeof(struct pollfd), "the one is passed as the other");
 
 static const uint64_t everything = UIPC_ALL_SIGNALS;
 
@@ -472,15 +475,27 @@ int uipc_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
     return result;
 }
 
+/* What a wait under a temporary mask waits for besides signals. */
+struct wait {
+    struct pollfd *fds; /* NULL: for nothing */
+    nfds_t count;
+    struct timespec *timeout; /* the kernel leaves in it what is left */
+};
+
+static int call(const struct wait *wait, const uint64_t *mask) {
+    return uipc_result(wait == NULL
+                           ? (int)syscall(SYS_rt_sigsuspend, mask, sizeof *mask)
+                           : (int)syscall(SYS_ppoll, wait->fds, wait->count, wait->timeout, mask, sizeof *mask));
+}
+
 /* Everything is blocked; `before` is the mask to come back to. A poke that nothing stands behind ends no wait. */
-static int suspend(uint64_t mask, uint64_t before) {
+static int suspend(const struct wait *wait, uint64_t mask, uint64_t before) {
     int result;
-    unsigned int i;
     do {
         atomic_store(&state.interrupted_by, NOTHING_YET);
-        result = uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
-        i = oldest();
-    } while (atomic_load(&state.interrupted_by) == POKE && !uipc_records_wait());
+        result = call(wait, &mask);
+    } while (result == -EINTR && atomic_load(&state.interrupted_by) == POKE && !uipc_records_wait());
+    const unsigned int i = oldest();
     if (i != RECORDS) {
         /* The handler runs under the temporary mask; the one that was here before the call comes back after it. */
         state.records[i].suspended = true;
@@ -492,18 +507,34 @@ static int suspend(uint64_t mask, uint64_t before) {
     return result;
 }
 
-int uipc_sigsuspend(uint64_t mask) {
-    if (!on_main_thread()) {
-        return uipc_result((int)syscall(SYS_rt_sigsuspend, &mask, sizeof mask));
-    }
+/* `mask` NULL: the present one. */
+static int wait_under(const struct wait *wait, const uint64_t *mask) {
     uint64_t before;
     uipc_rt_sigprocmask(SIG_SETMASK, &everything, &before);
     if (uipc_records_wait()) {
         uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
         return -ERESTART;
     }
-    return suspend(mask, before);
+    return suspend(wait, mask == NULL ? before : *mask, before);
 }
+
+int uipc_ppoll(struct uipc_pollfd *fds, unsigned int count, int64_t left[2], const uint64_t *mask) {
+    struct timespec timeout = {0};
+    struct wait wait = {.fds = (struct pollfd *)(void *)fds, .count = count};
+    if (left != NULL) {
+        timeout.tv_sec = (time_t)left[0];
+        timeout.tv_nsec = (long)left[1];
+        wait.timeout = &timeout;
+    }
+    const int result = on_main_thread() ? wait_under(&wait, mask) : call(&wait, mask);
+    if (left != NULL) {
+        left[0] = timeout.tv_sec;
+        left[1] = timeout.tv_nsec;
+    }
+    return result;
+}
+
+int uipc_sigsuspend(uint64_t mask) { return on_main_thread() ? wait_under(NULL, &mask) : call(NULL, &mask); }
 
 /* A signal that was recorded between the last look of the interpreter and this call counts as caught by it. */
 int uipc_pause(void) {
@@ -517,7 +548,7 @@ int uipc_pause(void) {
         uipc_rt_sigprocmask(SIG_SETMASK, &before, NULL);
         return -EINTR;
     }
-    return suspend(before, before);
+    return suspend(NULL, before, before);
 }
 
 int uipc_before_blocking(void) {

@@ -28,6 +28,13 @@ int uipc_pause(void);
 int uipc_sigwaitinfo(uint64_t set, void *siginfo);
 /* -ERESTART leaves in `left`, seconds and nanoseconds, what the next call has to wait. */
 int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]);
+struct uipc_pollfd {
+    int fd;
+    short events;
+    short revents;
+};
+/* `left` as above, also after EINTR; NULL waits for ever. `mask` NULL: the present one. */
+int uipc_ppoll(struct uipc_pollfd *fds, unsigned int count, int64_t left[2], const uint64_t *mask);
 int64_t uipc_alarm(unsigned int seconds);
 int uipc_abort(void);
 

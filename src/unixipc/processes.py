@@ -122,6 +122,12 @@ class Child(Generic[_T]):
         state = "running" if self.returncode is None else f"returncode {self.returncode}"
         return f"<Child {self.pid}, {state}>"
 
+    def fileno(self) -> int:
+        """Give the pidfd, for `select` and `signals.send`; ValueError once the child was reaped."""
+        if self.returncode is not None:
+            raise ValueError(f"child {self.pid} was reaped already")
+        return self.pidfd
+
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end of the child, and return its `returncode`; TimeoutError after so many seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout

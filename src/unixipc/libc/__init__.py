@@ -11,9 +11,11 @@ from unixipc.constants import *
 from unixipc.libc.delivery import Handler as Handler
 from unixipc.libc.delivery import NativeHandler as NativeHandler
 from unixipc.libc.delivery import Sigaction as Sigaction
+from unixipc.libc.delivery import bsd_signal as bsd_signal
 from unixipc.libc.delivery import sigaction as sigaction
 from unixipc.libc.delivery import signal as signal
 from unixipc.libc.delivery import signals_lost as signals_lost
+from unixipc.libc.delivery import sysv_signal as sysv_signal
 from unixipc.libc.mapping import PAGE_SIZE as PAGE_SIZE
 from unixipc.libc.mapping import Mapping as Mapping
 from unixipc.libc.mapping import madvise as madvise
@@ -39,6 +41,7 @@ from unixipc.libc.signals import killpg as killpg
 from unixipc.libc.signals import pause as pause
 from unixipc.libc.signals import pidfd_open as pidfd_open
 from unixipc.libc.signals import pidfd_send_signal as pidfd_send_signal
+from unixipc.libc.signals import ppoll as ppoll
 from unixipc.libc.signals import pthread_sigmask as pthread_sigmask
 from unixipc.libc.signals import raise_ as raise_
 from unixipc.libc.signals import sigpending as sigpending

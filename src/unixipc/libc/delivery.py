@@ -11,7 +11,7 @@ from typing import TypeAlias
 from unixipc import _cpython
 from unixipc._check import check, failure
 from unixipc._native import ffi, lib
-from unixipc.constants.signals import SA_RESTART, Disposition, SaFlag, Signal
+from unixipc.constants.signals import SA_NODEFER, SA_RESETHAND, SA_RESTART, Disposition, SaFlag, Signal
 from unixipc.libc.arguments import size_argument
 from unixipc.libc.siginfo import Siginfo
 from unixipc.libc.sigsetops import SignalSet, check_signal
@@ -135,6 +135,19 @@ def sigaction(signum: int, act: Sigaction | None = None) -> Sigaction:
 def signal(signum: int, handler: Handler) -> Handler:
     """Set a handler with BSD semantics, and return the one before it (signal(2)): SA_RESTART, and nothing else."""
     return sigaction(signum, Sigaction(handler, (), SA_RESTART)).handler
+
+
+def bsd_signal(signum: int, handler: Handler) -> Handler:
+    """Set a handler that stays, and whose signal restarts interrupted calls, as `signal` does (bsd_signal(3))."""
+    return signal(signum, handler)
+
+
+def sysv_signal(signum: int, handler: Handler) -> Handler:
+    """Set a handler for one signal only, which another one can interrupt (sysv_signal(3)).
+
+    It is SA_RESETHAND with SA_NODEFER: from the delivery on the signal has its default action.
+    """
+    return sigaction(signum, Sigaction(handler, (), SA_RESETHAND | SA_NODEFER)).handler
 
 
 def signals_lost() -> int:

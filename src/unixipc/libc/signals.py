@@ -169,6 +169,23 @@ def sigtimedwait(set: Iterable[int], timeout: float) -> Siginfo:  # noqa: A002 -
     return _siginfo(info)
 
 
+def ppoll(
+    fds: Iterable[tuple[int, int]], timeout: float | None = None, sigmask: Iterable[int] | None = None
+) -> list[tuple[int, int]]:
+    """Wait under a temporary mask until a descriptor is ready, time is up or a signal was caught (ppoll(2)).
+
+    `fds` are pairs of a descriptor and the wanted events (`select.POLLIN`, …), the result the pairs of those that are
+    ready and their events: none of them when time is up. The timeout is in seconds, None waits for ever; the mask None
+    is the present one. InterruptedError after the handler of a signal, which cannot slip by before the wait.
+    """
+    pairs = [(index(fd), index(events), 0) for fd, events in fds]
+    polled = ffi.new("struct uipc_pollfd[]", pairs)
+    left = ffi.NULL if timeout is None else ffi.new("int64_t[2]", timespec(timeout))
+    mask = ffi.NULL if sigmask is None else ffi.new("uint64_t *", SignalSet(sigmask).mask)
+    count = check(restarting(lib.uipc_ppoll, polled, len(pairs), left, mask), "ppoll", [fd for fd, _, _ in pairs])
+    return [(polled[i].fd, polled[i].revents) for i in range(len(pairs)) if count and polled[i].revents]
+
+
 def alarm(seconds: int) -> int:
     """Have SIGALRM sent in so many seconds, 0 for never, and return what was left of the alarm before (alarm(2))."""
     return lib.uipc_alarm(index(seconds))
