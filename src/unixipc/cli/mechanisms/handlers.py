@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from typing import TYPE_CHECKING
 
-from unixipc import libc, processes
+from unixipc import libc, processes, signals
 from unixipc.cli.exchange import ROUNDS, Exchange, MismatchError, expect, median_time
 from unixipc.cli.mechanisms.signals import DONE, NEWS, READY, queue, sender_of
 from unixipc.cli.tour import Family
@@ -203,3 +204,113 @@ def news_of_children(exchange: Exchange) -> float:
     exchange.object = f"pid {watching.pid}"
     exchange.finish(watching)
     return watching.result()
+
+
+@family.mechanism(
+    "signal() of two worlds",
+    calls="bsd_signal sysv_signal sigaction sigsuspend kill sigqueue",
+    travels=f"{ROUNDS} signals and answers",
+)
+def signal_of_two_worlds(exchange: Exchange) -> float:
+    """Handle with BSD semantics, where the handler stays, and with System V's, where it is good for one signal."""
+
+    def receives() -> None:
+        senders: list[int] = []
+        left: list[libc.Handler] = []
+
+        def handler(_: int) -> None:
+            left.append(libc.sigaction(libc.SIGUSR1).handler)
+
+        libc.sigaction(READY, libc.Sigaction(lambda _, info: senders.append(sender_of(info)), flags=libc.SA_SIGINFO))
+        for number in range(ROUNDS):
+            install, stays = ((libc.bsd_signal, handler), (libc.sysv_signal, libc.SIG_DFL))[number % 2]
+            install(libc.SIGUSR1, handler)
+            while not senders:
+                libc.sigsuspend(_without(READY))
+            libc.sigsuspend(_without(libc.SIGUSR1))
+            expect(left, [stays], "the handler left by the signal")
+            queue(senders.pop(), DONE, number)
+            left.clear()
+
+    receiving = exchange.fork(receives)
+    exchange.object = f"pid {receiving.pid}"
+
+    def sends() -> float:
+        def send(number: int) -> None:
+            libc.kill(receiving.pid, READY)
+            libc.kill(receiving.pid, libc.SIGUSR1)
+            expect(libc.sigwaitinfo({DONE}).si_value, number, "answer")
+
+        return median_time(send)
+
+    sending = exchange.fork(sends)
+    exchange.finish(sending, receiving)
+    return sending.result()
+
+
+@family.mechanism(
+    "signal or descriptor", calls="ppoll sigaction sigqueue read write", travels=f"{ROUNDS} news, by turns"
+)
+def signal_or_descriptor(exchange: Exchange) -> float:
+    """Wait in one call for whichever comes first, bytes in a pipe or a signal, which cannot slip past it."""
+    reads, writes = exchange.pipe()
+
+    def waits() -> None:
+        infos: list[libc.Siginfo] = []
+        libc.sigaction(NEWS, libc.Sigaction(lambda _, info: infos.append(info), flags=libc.SA_SIGINFO))
+        for number in range(ROUNDS):
+            try:
+                ready = libc.ppoll([(reads, select.POLLIN)], None, _without(NEWS))
+            except InterruptedError:
+                (info,) = infos
+                expect((info.si_value, number % 2), (number, 1), "the signal's value")
+                infos.clear()
+            else:
+                expect((ready, number % 2), ([(reads, select.POLLIN)], 0), "what is ready")
+                expect(libc.read(reads, 4), number.to_bytes(4, "big"), "bytes")
+            queue(sending.pid, DONE, number)
+
+    def sends() -> float:
+        waiting_pid = libc.sigwaitinfo({READY}).si_value or 0
+
+        def send(number: int) -> None:
+            if number % 2:
+                queue(waiting_pid, NEWS, number)
+            else:
+                libc.write(writes, number.to_bytes(4, "big"))
+            expect(libc.sigwaitinfo({DONE}).si_value, number, "answer")
+
+        return median_time(send)
+
+    sending = exchange.fork(sends)
+    waiting = exchange.fork(waits)
+    queue(sending.pid, READY, waiting.pid)
+    exchange.object = f"pid {waiting.pid}"
+    exchange.finish(sending, waiting)
+    return sending.result()
+
+
+@family.mechanism("a stream of signals", calls="sigqueue sigwaitinfo", travels=f"{ROUNDS} values, to two receivers")
+def a_stream_of_signals(exchange: Exchange) -> float:
+    """Subscribe twice to a signal; each receiver gets every value, in order."""
+
+    def receives() -> None:
+        with signals.receiver(NEWS) as first, signals.receiver({NEWS, READY}) as second:
+            for number in range(ROUNDS):
+                infos = [receiver.receive() for receiver in (first, second)]
+                expect([info.si_value for info in infos], [number, number], "values")
+                queue(sender_of(infos[0]), DONE, number)
+
+    receiving = exchange.fork(receives)
+    exchange.object = f"pid {receiving.pid}"
+
+    def sends() -> float:
+        def send(number: int) -> None:
+            libc.sigqueue(receiving.pid, NEWS, number)
+            expect(libc.sigwaitinfo({DONE}).si_value, number, "answer")
+
+        return median_time(send)
+
+    sending = exchange.fork(sends)
+    exchange.finish(sending, receiving)
+    return sending.result()
