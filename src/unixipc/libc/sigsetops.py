@@ -30,6 +30,13 @@ def _member(bit: int) -> int:
         return bit
 
 
+def _common(other: AbstractSet[object]) -> int:
+    """Give the mask of those members that are signals."""
+    if isinstance(other, SignalSet):
+        return other.mask
+    return sum(1 << (member - 1) for member in other if isinstance(member, int) and 1 <= member <= SIGRTMAX)
+
+
 class SignalSet(AbstractSet[int]):
     """An immutable set of signals that prints their names: `SignalSet({SIGINT, SIGRTMIN+3})` (sigsetops(3)).
 
@@ -70,6 +77,20 @@ class SignalSet(AbstractSet[int]):
 
     def __len__(self) -> int:
         return self.mask.bit_count()
+
+    # The mixin would go through all 64 numbers for each of these, and not say that a SignalSet comes out.
+
+    def __and__(self, other: object) -> Self:
+        return self.from_mask(self.mask & _common(other)) if isinstance(other, AbstractSet) else NotImplemented
+
+    def __sub__(self, other: object) -> Self:
+        return self.from_mask(self.mask & ~_common(other)) if isinstance(other, AbstractSet) else NotImplemented
+
+    def __or__(self, other: object) -> Self:
+        return self.from_mask(self.mask | SignalSet(other).mask) if isinstance(other, AbstractSet) else NotImplemented
+
+    def __xor__(self, other: object) -> Self:
+        return self.from_mask(self.mask ^ SignalSet(other).mask) if isinstance(other, AbstractSet) else NotImplemented
 
     def __hash__(self) -> int:
         return self._hash()
