@@ -16,9 +16,12 @@ HEADERS = """
 #include <linux/mman.h>
 #include <sys/shm.h>
 #include <sys/msg.h>
+#include <sys/signalfd.h>
+#include <sys/time.h>
+#include <time.h>
 """
 FAMILIES = re.compile(
-    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG|IPC|SHM|MSG|MAP|PROT|MS|MADV|MREMAP)_\w+)"
+    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG(?!_ATOMIC)|IPC|SHM|MSG|MAP|PROT|MS|MADV|MREMAP|SFD|SS|SIGEV|CLOCK|TIMER|ITIMER)_\w+)"
 )
 NOT_BOUND = {
     "MAP_FAILED": "mmap() raises",

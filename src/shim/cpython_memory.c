@@ -25,6 +25,7 @@ struct memory {
     bool huge;      /* of huge pages, or locked: what is not there yet may never be */
     bool closed;    /* by munmap() or shmdt(); the memory itself goes with the last pin */
     pid_t forkless; /* MADV_DONTFORK: the only process that has the memory; 0 without it */
+    bool is_stack;  /* sigaltstack() put it in place, which is one of the pins, and a reference */
 };
 
 static struct memory *memory_of(PyObject *object) { return (struct memory *)(void *)object; }
@@ -65,8 +66,20 @@ static int refuse_closed(const struct memory *memory) {
     return 0;
 }
 
+static int refuse_stack(const struct memory *memory, const char *what) {
+    if (memory->is_stack) {
+        PyErr_Format(PyExc_BufferError, "cannot %s memory that signal handlers run on: sigaltstack() replaces it",
+                     what);
+        return -1;
+    }
+    return 0;
+}
+
 static int refuse_pinned(const struct memory *memory, const char *what) {
     if (refuse_closed(memory) < 0) {
+        return -1;
+    }
+    if (refuse_stack(memory, what) < 0) {
         return -1;
     }
     if (memory->pins > 0) {
@@ -158,7 +171,7 @@ static int refuse_unbacked(const struct memory *memory) {
 static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     struct memory *const memory = memory_of(self);
     view->obj = NULL;
-    if (refuse_closed(memory) < 0) {
+    if (refuse_closed(memory) < 0 || refuse_stack(memory, "show") < 0) {
         return -1;
     }
     if (!memory->readable || memory->poisoned) {
@@ -507,7 +520,7 @@ static PyObject *memory_advise(PyObject *self, PyObject *args) {
     int advice;
     struct part part;
     if (!PyArg_ParseTuple(args, "OOi:madvise", &offset, &length, &advice) ||
-        part_of(memory, offset, length, &part) < 0 ||
+        part_of(memory, offset, length, &part) < 0 || refuse_stack(memory, "advise on") < 0 ||
         (is_fatal(advice) && refuse_pinned(memory, "take access from") < 0)) {
         return NULL;
     }
@@ -589,6 +602,105 @@ static PyObject *memory_residency(PyObject *self, PyObject *args) {
     PyObject *const answer =
         result < 0 ? PyLong_FromLong(result) : PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)count);
     PyMem_Free(bytes);
+    return answer;
+}
+
+/* -- sigaltstack(2) -- */
+
+/* The memory that this thread last put in place. */
+static _Thread_local struct memory *stack_here;
+
+/* That memory if the kernel still uses it: other code may have put its own in place. */
+static struct memory *stack_at(const stack_t *stack) {
+    return stack_here != NULL && stack_here->address == (uint64_t)(uintptr_t)stack->ss_sp ? stack_here : NULL;
+}
+
+static bool is_in_place(const struct memory *memory) {
+    stack_t now;
+    return memory->is_stack && sigaltstack(NULL, &now) == 0 && stack_at(&now) == memory;
+}
+
+/* Nothing may touch the memory while a handler runs on it: no other thread, no view, no process that shares it. What
+ * other code put in place of it, it may also undo, and a thread may end with its stack in place: we let go only of what
+ * the kernel let go of, and such memory is no stack for anybody again. */
+static int refuse_as_stack(const struct memory *memory) {
+    if (is_in_place(memory)) {
+        return refuse_closed(memory);
+    }
+    if (refuse_pinned(memory, "run signal handlers on") < 0) {
+        return -1;
+    }
+    if (!memory->sure || !memory->readable || !memory->writable || memory->poisoned || memory->forkless != 0) {
+        PyErr_SetString(PyExc_ValueError, "signal handlers run on memory that is private, anonymous, of normal pages, "
+                                          "readable, writable and inherited by children: MAP_PRIVATE | MAP_ANONYMOUS");
+        return -1;
+    }
+    return 0;
+}
+
+static void start_as_stack(struct memory *memory) {
+    Py_INCREF((PyObject *)memory);
+    memory->pins++;
+    memory->is_stack = true;
+}
+
+static void stop_as_stack(struct memory *memory) {
+    memory->is_stack = false;
+    unpin(memory);
+    Py_DECREF((PyObject *)memory);
+}
+
+PyDoc_STRVAR(sigaltstack_doc, "sigaltstack([memory, address, size, flags], /)\n--\n\nPut `memory`, or where that is "
+                              "None the stack at `address`, in place for this thread. Returns the stack before as such "
+                              "a tuple, or -errno.");
+
+static PyObject *alternate_stack(PyObject *module, PyObject *args) {
+    PyObject *owner = Py_None;
+    unsigned long long address = 0;
+    unsigned long long size = 0;
+    unsigned int flags = 0;
+    if (!PyArg_ParseTuple(args, "|OKKI:sigaltstack", &owner, &address, &size, &flags)) {
+        return NULL;
+    }
+    if (owner != Py_None && !PyObject_TypeCheck(owner, (PyTypeObject *)uipc_module(module)->memory)) {
+        PyErr_SetString(PyExc_TypeError, "signal handlers run on a Memory");
+        return NULL;
+    }
+    const bool changes = PyTuple_Size(args) > 0;
+    struct memory *const memory = owner == Py_None ? NULL : memory_of(owner);
+    if (memory != NULL && refuse_as_stack(memory) < 0) {
+        return NULL;
+    }
+    if (memory != NULL && memory->length < uipc_sigstksz()) {
+        return PyLong_FromLong(-ENOMEM);
+    }
+    const stack_t next = {
+        .ss_sp = (void *)(uintptr_t)(memory != NULL ? memory->address : address),
+        .ss_size = memory != NULL ? (size_t)memory->length : (size_t)size,
+        .ss_flags = (int)flags,
+    };
+    stack_t old;
+    const bool is_new = memory != NULL && !memory->is_stack;
+    if (is_new) {
+        start_as_stack(memory);
+    }
+    const int result = uipc_result(sigaltstack(changes ? &next : NULL, &old));
+    if (result < 0) {
+        if (is_new) {
+            stop_as_stack(memory);
+        }
+        return PyLong_FromLong(result);
+    }
+    struct memory *const before = stack_at(&old);
+    PyObject *const answer =
+        Py_BuildValue("OKKI", before == NULL ? Py_None : (PyObject *)before, (unsigned long long)(uintptr_t)old.ss_sp,
+                      (unsigned long long)old.ss_size, (unsigned int)old.ss_flags);
+    if (changes && before != memory) {
+        stack_here = memory == NULL && before == NULL ? stack_here : memory;
+        if (before != NULL) {
+            stop_as_stack(before);
+        }
+    }
     return answer;
 }
 
@@ -695,6 +807,7 @@ static PyMethodDef functions[] = {
     {"mmap", map, METH_VARARGS, mmap_doc},
     {"shmat", attach, METH_VARARGS, shmat_doc},
     {"mremap", remap, METH_VARARGS, mremap_doc},
+    {"sigaltstack", alternate_stack, METH_VARARGS, sigaltstack_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -37,8 +37,17 @@ struct uipc_pollfd {
 int uipc_ppoll(struct uipc_pollfd *fds, unsigned int count, int64_t left[2], const uint64_t *mask);
 int64_t uipc_alarm(unsigned int seconds);
 int uipc_abort(void);
+int uipc_rt_sigqueueinfo(int tgid, int signum, const void *siginfo);
+int uipc_rt_tgsigqueueinfo(int tgid, int tid, int signum, const void *siginfo);
+int uipc_signalfd(int fd, uint64_t mask, int flags);
+int64_t uipc_sigstksz(void);
 
 enum { UIPC_SIGINFO_SIZE = 128 };
+
+/* siginfo.c */
+int uipc_siginfo_queued(int signum, int code, int sival_int, void *raw);
+int uipc_siginfo_queued_ptr(int signum, int code, uint64_t sival_ptr, void *raw);
+int uipc_siginfo_from_signalfd(const void *ssi, void *raw);
 
 /* delivery.c: sigaction(2), and the way of a signal from the kernel to a Python handler */
 struct uipc_action {
@@ -54,6 +63,29 @@ int uipc_sigaction_ours(int signum, struct uipc_action *action);
 int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, unsigned int flags);
 int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags);
 int64_t uipc_signals_lost(void);
+
+/* timers.c: timer_create(2), setitimer(2) */
+struct uipc_itimerspec {
+    int64_t interval_sec;
+    int64_t interval_nsec;
+    int64_t value_sec;
+    int64_t value_nsec;
+};
+struct uipc_sigevent {
+    int notify;
+    int signo;
+    int value_is_ptr;
+    int value_int;
+    uint64_t value_ptr;
+    int notify_thread_id;
+};
+int uipc_setitimer(int which, const struct uipc_itimerspec *value, struct uipc_itimerspec *old);
+int uipc_getitimer(int which, struct uipc_itimerspec *value);
+int uipc_timer_create(int clockid, const struct uipc_sigevent *event, int *timerid);
+int uipc_timer_settime(int timerid, int flags, const struct uipc_itimerspec *value, struct uipc_itimerspec *old);
+int uipc_timer_gettime(int timerid, struct uipc_itimerspec *value);
+int uipc_timer_getoverrun(int timerid);
+int uipc_timer_delete(int timerid);
 
 /* sysv.c: svipc(7) */
 struct uipc_ipc_perm {

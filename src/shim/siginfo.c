@@ -3,8 +3,12 @@
 #include "internal.h"
 
 #include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(siginfo_t) == UIPC_SIGINFO_SIZE, "the kernel writes 128 bytes");
+_Static_assert(sizeof(struct signalfd_siginfo) == UIPC_SIGINFO_SIZE, "so it does here, otherwise laid out");
 
 static unsigned int members_of_fault(const siginfo_t *info) {
     unsigned int members = UIPC_SI_ADDR;
@@ -101,4 +105,79 @@ void uipc_siginfo(const siginfo_t *info, struct uipc_siginfo *decoded) {
         decoded->syscall = info->si_syscall;
         decoded->arch = info->si_arch;
     }
+}
+
+static int queued(int signum, int code, union sigval value, void *raw) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = signum;
+    info.si_code = code;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value = value;
+    memcpy(raw, &info, sizeof info);
+    return 0;
+}
+
+int uipc_siginfo_queued(int signum, int code, int sival_int, void *raw) {
+    union sigval value;
+    memset(&value, 0, sizeof value);
+    value.sival_int = sival_int;
+    return queued(signum, code, value, raw);
+}
+
+int uipc_siginfo_queued_ptr(int signum, int code, uint64_t sival_ptr, void *raw) {
+    return queued(signum, code, (union sigval){.sival_ptr = (void *)(uintptr_t)sival_ptr}, raw);
+}
+
+/* The way back from signalfd_copyinfo() of the kernel's: the siginfo_t that a handler would have been given. The kernel
+ * writes more members than sigaction(2) promises. Bounds and protection keys do not get through a descriptor: only
+ * faults have them, and no descriptor gets those. */
+int uipc_siginfo_from_signalfd(const void *ssi, void *raw) {
+    struct signalfd_siginfo from;
+    siginfo_t info;
+    memcpy(&from, ssi, sizeof from);
+    memset(&info, 0, sizeof info);
+    info.si_signo = (int)from.ssi_signo;
+    info.si_errno = from.ssi_errno;
+    info.si_code = from.ssi_code;
+    unsigned int members = members_of(&info);
+    if (info.si_code == SI_KERNEL) {
+        members |= UIPC_SI_SENDER;
+    } else if (info.si_code == SI_TKILL) {
+        members |= UIPC_SI_VALUE;
+    }
+    if (members & UIPC_SI_SENDER) {
+        info.si_pid = (pid_t)from.ssi_pid;
+        info.si_uid = from.ssi_uid;
+    }
+    if (members & UIPC_SI_CHILD) {
+        info.si_status = from.ssi_status;
+        info.si_utime = (clock_t)from.ssi_utime;
+        info.si_stime = (clock_t)from.ssi_stime;
+    }
+    if (members & UIPC_SI_TIMER_ID) {
+        info.si_timerid = (int)from.ssi_tid;
+        info.si_overrun = (int)from.ssi_overrun;
+    }
+    if (members & UIPC_SI_VALUE) {
+        info.si_value.sival_ptr = (void *)(uintptr_t)from.ssi_ptr;
+    }
+    if (members & UIPC_SI_ADDR) {
+        info.si_addr = (void *)(uintptr_t)from.ssi_addr;
+    }
+    if (members & UIPC_SI_ADDR_LSB) {
+        info.si_addr_lsb = (short)from.ssi_addr_lsb;
+    }
+    if (members & UIPC_SI_POLL) {
+        info.si_band = from.ssi_band;
+        info.si_fd = from.ssi_fd;
+    }
+    if (members & UIPC_SI_SYS) {
+        info.si_call_addr = (void *)(uintptr_t)from.ssi_call_addr;
+        info.si_syscall = from.ssi_syscall;
+        info.si_arch = from.ssi_arch;
+    }
+    memcpy(raw, &info, sizeof info);
+    return 0;
 }

@@ -130,3 +130,25 @@ int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]) {
 int64_t uipc_alarm(unsigned int seconds) { return (int64_t)alarm(seconds); }
 
 int uipc_abort(void) { abort(); }
+
+/* The C library lends only rt_tgsigqueueinfo a name, as pthread_sigqueue(3), and fills in the siginfo itself. */
+int uipc_rt_sigqueueinfo(int tgid, int signum, const void *siginfo) {
+    return uipc_is_reserved(signum) ? -EINVAL : uipc_result((int)syscall(SYS_rt_sigqueueinfo, tgid, signum, siginfo));
+}
+
+int uipc_rt_tgsigqueueinfo(int tgid, int tid, int signum, const void *siginfo) {
+    return uipc_is_reserved(signum) ? -EINVAL
+                                    : uipc_result((int)syscall(SYS_rt_tgsigqueueinfo, tgid, tid, signum, siginfo));
+}
+
+int uipc_signalfd(int fd, uint64_t mask, int flags) {
+    return uipc_result((int)syscall(SYS_signalfd4, fd, &mask, sizeof mask, flags));
+}
+
+int64_t uipc_sigstksz(void) {
+#ifdef _SC_SIGSTKSZ /* since glibc 2.34: processors differ in how much state the kernel's frame has to hold */
+    return (int64_t)sysconf(_SC_SIGSTKSZ);
+#else
+    return SIGSTKSZ;
+#endif
+}

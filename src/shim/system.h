@@ -10,7 +10,10 @@
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include <linux/mman.h>
 
@@ -20,6 +23,24 @@
 #define SHM_HUGE_MASK MAP_HUGE_MASK
 #define SHM_HUGE_2MB MAP_HUGE_2MB
 #define SHM_HUGE_1GB MAP_HUGE_1GB
+#endif
+
+/* The same of sigaltstack(2)... */
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31)
+#endif
+
+/* ...and of pidfd_open(2) and pidfd_send_signal(2): Linux has some of them only from 6.9 on, and says so when asked. */
+#ifndef PIDFD_NONBLOCK
+#define PIDFD_NONBLOCK O_NONBLOCK
+#endif
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+#ifndef PIDFD_SIGNAL_THREAD
+#define PIDFD_SIGNAL_THREAD (1U << 0)
+#define PIDFD_SIGNAL_THREAD_GROUP (1U << 1)
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
 #endif
 
 /* What the headers of the build do not know yet: no call has room for this number, so none takes it for a flag. */

@@ -8,3 +8,4 @@ from unixipc.constants.pipes import *
 from unixipc.constants.processes import *
 from unixipc.constants.signals import *
 from unixipc.constants.sysv import *
+from unixipc.constants.timers import *

@@ -176,6 +176,36 @@ class PollCode(IntEnum):
     POLL_HUP = _native.lib.POLL_HUP
 
 
+class PidfdFlag(IntFlag):
+    """What a pidfd refers to, and how it behaves (pidfd_open(2)); PIDFD_THREAD needs Linux 6.9."""
+
+    PIDFD_NONBLOCK = _native.lib.PIDFD_NONBLOCK
+    PIDFD_THREAD = _native.lib.PIDFD_THREAD
+
+
+class PidfdSignalFlag(IntFlag):
+    """Whom a signal that is sent to a pidfd reaches, whatever the pidfd refers to; they need Linux 6.9."""
+
+    PIDFD_SIGNAL_THREAD = _native.lib.PIDFD_SIGNAL_THREAD
+    PIDFD_SIGNAL_THREAD_GROUP = _native.lib.PIDFD_SIGNAL_THREAD_GROUP
+    PIDFD_SIGNAL_PROCESS_GROUP = _native.lib.PIDFD_SIGNAL_PROCESS_GROUP
+
+
+class SfdFlag(IntFlag):
+    """How a descriptor of signals behaves (signalfd(2))."""
+
+    SFD_CLOEXEC = _native.lib.SFD_CLOEXEC
+    SFD_NONBLOCK = _native.lib.SFD_NONBLOCK
+
+
+class SsFlag(IntFlag):
+    """How a stack for signal handlers is used (sigaltstack(2))."""
+
+    SS_ONSTACK = _native.lib.SS_ONSTACK
+    SS_DISABLE = _native.lib.SS_DISABLE
+    SS_AUTODISARM = _native.lib.SS_AUTODISARM
+
+
 SIGHUP: Final = Signal.SIGHUP
 SIGINT: Final = Signal.SIGINT
 SIGQUIT: Final = Signal.SIGQUIT
@@ -286,6 +316,16 @@ POLL_MSG: Final = PollCode.POLL_MSG
 POLL_ERR: Final = PollCode.POLL_ERR
 POLL_PRI: Final = PollCode.POLL_PRI
 POLL_HUP: Final = PollCode.POLL_HUP
+PIDFD_NONBLOCK: Final = PidfdFlag.PIDFD_NONBLOCK
+PIDFD_THREAD: Final = PidfdFlag.PIDFD_THREAD
+PIDFD_SIGNAL_THREAD: Final = PidfdSignalFlag.PIDFD_SIGNAL_THREAD
+PIDFD_SIGNAL_THREAD_GROUP: Final = PidfdSignalFlag.PIDFD_SIGNAL_THREAD_GROUP
+PIDFD_SIGNAL_PROCESS_GROUP: Final = PidfdSignalFlag.PIDFD_SIGNAL_PROCESS_GROUP
+SFD_CLOEXEC: Final = SfdFlag.SFD_CLOEXEC
+SFD_NONBLOCK: Final = SfdFlag.SFD_NONBLOCK
+SS_ONSTACK: Final = SsFlag.SS_ONSTACK
+SS_DISABLE: Final = SsFlag.SS_DISABLE
+SS_AUTODISARM: Final = SsFlag.SS_AUTODISARM
 SIGRTMIN: Final = _native.lib.uipc_sigrtmin()
 SIGRTMAX: Final = _native.lib.uipc_sigrtmax()
 

@@ -33,7 +33,12 @@ from unixipc.libc.pipes import pipe as pipe
 from unixipc.libc.pipes import read as read
 from unixipc.libc.pipes import write as write
 from unixipc.libc.processes import prctl as prctl
+from unixipc.libc.sigaltstack import SIGSTKSZ as SIGSTKSZ
+from unixipc.libc.sigaltstack import Stack as Stack
+from unixipc.libc.sigaltstack import sigaltstack as sigaltstack
 from unixipc.libc.siginfo import Siginfo as Siginfo
+from unixipc.libc.signalfd import SIGNALFD_SIGINFO_SIZE as SIGNALFD_SIGINFO_SIZE
+from unixipc.libc.signalfd import signalfd as signalfd
 from unixipc.libc.signals import abort as abort
 from unixipc.libc.signals import alarm as alarm
 from unixipc.libc.signals import kill as kill
@@ -44,6 +49,8 @@ from unixipc.libc.signals import pidfd_send_signal as pidfd_send_signal
 from unixipc.libc.signals import ppoll as ppoll
 from unixipc.libc.signals import pthread_sigmask as pthread_sigmask
 from unixipc.libc.signals import raise_ as raise_
+from unixipc.libc.signals import rt_sigqueueinfo as rt_sigqueueinfo
+from unixipc.libc.signals import rt_tgsigqueueinfo as rt_tgsigqueueinfo
 from unixipc.libc.signals import sigpending as sigpending
 from unixipc.libc.signals import sigprocmask as sigprocmask
 from unixipc.libc.signals import sigqueue as sigqueue
@@ -69,3 +76,12 @@ from unixipc.libc.sysv import shmat as shmat
 from unixipc.libc.sysv import shmctl as shmctl
 from unixipc.libc.sysv import shmdt as shmdt
 from unixipc.libc.sysv import shmget as shmget
+from unixipc.libc.timers import Itimerspec as Itimerspec
+from unixipc.libc.timers import Sigevent as Sigevent
+from unixipc.libc.timers import getitimer as getitimer
+from unixipc.libc.timers import setitimer as setitimer
+from unixipc.libc.timers import timer_create as timer_create
+from unixipc.libc.timers import timer_delete as timer_delete
+from unixipc.libc.timers import timer_getoverrun as timer_getoverrun
+from unixipc.libc.timers import timer_gettime as timer_gettime
+from unixipc.libc.timers import timer_settime as timer_settime

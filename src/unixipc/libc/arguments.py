@@ -35,6 +35,14 @@ def size_argument(value: int, name: str) -> int:
     return number
 
 
+def int_argument(value: int, name: str) -> int:
+    """Read a number, once, that C's int can hold."""
+    number = index(value)
+    if not -(2**31) <= number < 2**31:
+        raise OverflowError(f"{name} is {number}: it must fit a C int")
+    return number
+
+
 @contextmanager
 def bytes_argument(data: Buffer) -> Iterator[_CBytes]:
     """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile.

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Self
+
 from unixipc._cpython import RawSiginfo, use
-from unixipc.constants.signals import SI_CODES, PollCode, SiCode, signal_name
+from unixipc._native import ffi, lib
+from unixipc.constants.signals import SI_CODES, SI_QUEUE, PollCode, SiCode, signal_name
+from unixipc.libc.arguments import int_argument, size_argument
+from unixipc.libc.sigsetops import check_signal
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _ALWAYS = {"si_signo", "si_errno", "si_code", "si_int"}
 _MEMBERS = [name for name in vars(RawSiginfo) if name.startswith("si_") and name not in _ALWAYS]
@@ -17,6 +25,34 @@ class Siginfo(RawSiginfo):
     """
 
     __slots__ = ()
+
+    @classmethod
+    def queued(cls, signum: int, value: int = 0, *, pointer: int | None = None, code: int = SI_QUEUE) -> Self:
+        """Make one to send (rt_sigqueueinfo(2)), with the calling process and its user as the sender.
+
+        `value` is the C int `sival_int`; `pointer` sets the address `sival_ptr` instead. `code` is below 0 and tells
+        of a sender and a value: not SI_TIMER, SI_SIGIO or SI_TKILL (ValueError).
+        """
+        signum, code = check_signal(signum, "Siginfo.queued"), int_argument(code, "code")
+        raw = ffi.new("unsigned char[]", lib.UIPC_SIGINFO_SIZE)
+        if pointer is None:
+            lib.uipc_siginfo_queued(signum, code, int_argument(value, "value"), raw)
+        else:
+            lib.uipc_siginfo_queued_ptr(signum, code, size_argument(pointer, "pointer"), raw)
+        self = cls(bytes(ffi.buffer(raw)))
+        if self.si_pid is None or self.si_value is None:
+            raise ValueError(f"a siginfo with the si_code {code} holds no sender and value")
+        return self
+
+    @classmethod
+    def from_signalfd(cls, raw: Buffer) -> Self:
+        """Make it of the `struct signalfd_siginfo` that was read from a signalfd(2): as sigwaitinfo(2) gives it."""
+        given = bytes(memoryview(raw))
+        if len(given) != lib.UIPC_SIGINFO_SIZE:
+            raise ValueError(f"a struct signalfd_siginfo is {lib.UIPC_SIGINFO_SIZE} bytes, not {len(given)}")
+        info = ffi.new("unsigned char[]", lib.UIPC_SIGINFO_SIZE)
+        lib.uipc_siginfo_from_signalfd(given, info)
+        return cls(bytes(ffi.buffer(info)))
 
     @property
     def si_code(self) -> int:

@@ -7,7 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from unixipc._check import check, restarting, timespec
-from unixipc._cpython import front
+from unixipc._cpython import RawSiginfo, front
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SIGABRT
 from unixipc.libc.siginfo import Siginfo
@@ -24,7 +24,19 @@ _SENDING = {
     errno.EPERM: "the target runs as another user; CAP_KILL is needed",
     errno.ESRCH: "there is no such process, group or thread",
 }
+_NO_THREADS = "a thread that does not lead its process needs PIDFD_THREAD, and that Linux 6.9"
+_OPENING = _SENDING | {
+    errno.EINVAL: f"pid must be above 0, and the kernel know the flags; {_NO_THREADS}",
+    errno.ENOENT: _NO_THREADS,
+}
+_SENDING_BY_SCOPE = _SENDING | {
+    errno.EINVAL: "no signal has this number, or the kernel does not take these flags: the scopes need Linux 6.9",
+}
 _QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see RLIMIT_SIGPENDING in getrlimit(2)"}
+_QUEUEING_INFO = _QUEUEING | {
+    errno.E2BIG: "this si_code has no room for all that the siginfo holds",
+    errno.EPERM: "the target runs as another user, or may not get a siginfo whose si_code is SI_TKILL or not below 0",
+}
 
 
 @front
@@ -64,26 +76,54 @@ def sigqueue(pid: int, sig: int, value: int = 0, *, pointer: int | None = None) 
         raise OverflowError(f"sigqueue(): the value {value} does not fit a C int; pass an address as pointer=")
 
 
+def _check_info(info: Siginfo) -> bytes:
+    if not isinstance(info, Siginfo):
+        raise TypeError(f"info is a Siginfo, not {info!r}")
+    raw: bytes = RawSiginfo.raw.__get__(info)  # 128 bytes, whatever a subclass says
+    return raw
+
+
+def rt_sigqueueinfo(tgid: int, sig: int, info: Siginfo) -> None:
+    """Queue a signal with a siginfo of one's own, such as `Siginfo.queued` makes (rt_sigqueueinfo(2)).
+
+    The kernel sets its si_signo to `sig`. To another process it takes no si_code from 0 up, nor SI_TKILL.
+    """
+    result = lib.uipc_rt_sigqueueinfo(index(tgid), index(sig), _check_info(info))
+    check(result, "rt_sigqueueinfo", tgid, sig, advice=_QUEUEING_INFO)
+
+
+def rt_tgsigqueueinfo(tgid: int, tid: int, sig: int, info: Siginfo) -> None:
+    """Queue a signal with a siginfo of one's own for one thread of a process (rt_tgsigqueueinfo(2)).
+
+    The kernel sets its si_signo to `sig`. To any thread but the calling one it takes no si_code from 0 up, nor
+    SI_TKILL.
+    """
+    result = lib.uipc_rt_tgsigqueueinfo(index(tgid), index(tid), index(sig), _check_info(info))
+    check(result, "rt_tgsigqueueinfo", tgid, tid, sig, advice=_QUEUEING_INFO)
+
+
 def pidfd_open(pid: int, flags: int = 0) -> int:
-    """Open a descriptor that refers to a process and to no other, ever (pidfd_open(2)); it is close-on-exec."""
-    return check(lib.uipc_pidfd_open(index(pid), index(flags)), "pidfd_open", pid, advice=_SENDING)
+    """Open a descriptor that refers to a process and to no other, ever (pidfd_open(2)); it is close-on-exec.
+
+    With PIDFD_THREAD, from Linux 6.9 on, it refers to the thread `pid`.
+    """
+    return check(lib.uipc_pidfd_open(index(pid), index(flags)), "pidfd_open", pid, advice=_OPENING)
 
 
 def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: int = 0) -> None:
     """Send a signal to the process of a pidfd (pidfd_send_signal(2)).
 
     The kernel takes an `info` of one's own only for the calling process, or with an si_code below zero other than
-    SI_TKILL.
+    SI_TKILL; its si_signo must be `sig`. From Linux 6.9 on one of PIDFD_SIGNAL_* says whom the signal reaches.
     """
-    if info is not None and not isinstance(info, Siginfo):
-        raise TypeError(f"info is a Siginfo, not {info!r}")
-    raw = ffi.NULL if info is None else info.raw
+    raw = ffi.NULL if info is None else _check_info(info)
+    flags = index(flags)
     check(
-        lib.uipc_pidfd_send_signal(index(pidfd), index(sig), raw, index(flags)),
+        lib.uipc_pidfd_send_signal(index(pidfd), index(sig), raw, flags),
         "pidfd_send_signal",
         pidfd,
         sig,
-        advice=_SENDING,
+        advice=_SENDING_BY_SCOPE if flags else _SENDING,
     )
 
 

@@ -17,5 +17,7 @@ from unixipc.signals.shutdown import die_of as die_of
 from unixipc.signals.shutdown import stopping as stopping
 from unixipc.signals.shutdown import terminating as terminating
 from unixipc.signals.shutdown import trap as trap
+from unixipc.signals.signalfile import SignalFile as SignalFile
+from unixipc.signals.timers import Timer as Timer
 from unixipc.signals.waiting import suspend as suspend
 from unixipc.signals.waiting import wait as wait

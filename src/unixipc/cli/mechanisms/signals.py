@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from unixipc.cli.exchange import ROUNDS, Exchange, UnavailableError, expect, med
 from unixipc.cli.tour import Family
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 family = Family()
 
@@ -28,12 +29,18 @@ def sender_of(info: libc.Siginfo) -> int:
     return info.si_pid
 
 
-def queue(pid: int, signum: int, value: int = 0) -> None:
-    """Queue a signal; a full queue is a limit of the machine."""
+@contextmanager
+def _limited() -> Iterator[None]:
     try:
-        libc.sigqueue(pid, signum, value)
+        yield
     except BlockingIOError as error:
         raise UnavailableError(error.strerror) from error
+
+
+def queue(pid: int, signum: int, value: int = 0) -> None:
+    """Queue a signal; a full queue is a limit of the machine."""
+    with _limited():
+        libc.sigqueue(pid, signum, value)
 
 
 def _volley(
@@ -174,5 +181,57 @@ def wait_with_a_timeout(exchange: Exchange) -> float:
             return libc.sigtimedwait(signals, 0)
         except BlockingIOError:
             return libc.sigtimedwait(signals, 60)
+
+    return _volley(exchange, queue, accept, libc.SI_QUEUE)
+
+
+@family.mechanism(
+    "siginfo of one's own",
+    calls="rt_sigqueueinfo rt_tgsigqueueinfo sigwaitinfo",
+    travels=f"{ROUNDS} addresses and answers",
+)
+def siginfo_of_ones_own(exchange: Exchange) -> float:
+    """Make up the siginfo: a question goes to the process, the answer to its one thread."""
+    mark = 1 << 40
+
+    def asks() -> float:
+        def ask(number: int) -> None:
+            question = libc.Siginfo.queued(NEWS, pointer=mark + number, code=libc.SI_MESGQ)
+            with _limited():
+                libc.rt_sigqueueinfo(answering.pid, NEWS, question)
+            info = libc.sigwaitinfo({DONE})
+            expect(
+                (sender_of(info), info.si_code), (answering.pid, libc.SI_ASYNCIO), "si_pid and si_code of the answer"
+            )
+            expect(info.si_value, -number, "si_value of the answer")
+
+        return median_time(ask)
+
+    def answers() -> set[int]:
+        senders = set()
+        for number in range(ROUNDS):
+            info = libc.sigwaitinfo({NEWS})
+            senders.add(sender_of(info))
+            expect((info.si_code, info.si_ptr), (libc.SI_MESGQ, mark + number), "si_code and si_ptr")
+            answer = libc.Siginfo.queued(DONE, -number, code=libc.SI_ASYNCIO)
+            with _limited():
+                libc.rt_tgsigqueueinfo(sender_of(info), sender_of(info), DONE, answer)
+        return senders
+
+    answering = exchange.fork(answers)
+    asking = exchange.fork(asks)
+    exchange.object = f"pid {answering.pid}"
+    exchange.finish(asking, answering)
+    expect(answering.result(), {asking.pid}, "senders")
+    return asking.result()
+
+
+@family.mechanism("signals as a file", calls="signalfd read sigqueue", travels=f"{ROUNDS} values and answers")
+def signals_as_a_file(exchange: Exchange) -> float:
+    """Read signals from descriptors."""
+    descriptor = cache(libc.signalfd)
+
+    def accept(signals: Iterable[int]) -> libc.Siginfo:
+        return libc.Siginfo.from_signalfd(libc.read(descriptor(-1, tuple(signals)), libc.SIGNALFD_SIGINFO_SIZE))
 
     return _volley(exchange, queue, accept, libc.SI_QUEUE)

@@ -1,0 +1,163 @@
+"""A file of signals (signalfd(2))."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from unixipc import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+_RECORD = libc.SIGNALFD_SIGINFO_SIZE
+_AT_ONCE = 512
+_LONGEST = 86400.0  # poll(2) counts milliseconds in an int
+_ENDING = 0.1  # a thread that was joined may take a moment to be gone
+
+
+class SignalFile:
+    """A file from which signals are received in the order of their numbers, each with its siginfo.
+
+    They must be blocked in every thread of the process, since a thread that does not block them would take them away
+    (ValueError, which names it): block them with `signals.blocked` first, before other threads start. They stay pending
+    until somebody receives them: none is lost while nobody reads. What was sent to one thread (tgkill(2)) only that
+    thread receives.
+
+    It is an iterator that never ends, and by its `fileno` it goes into `select`, `selectors` and event loops. A forked
+    child that inherits it reads the child's own signals from it. Leaving its with-block closes it.
+    """
+
+    def __init__(self, signals: Iterable[int]) -> None:
+        self._signals = _blocked_everywhere(signals)
+        self._fd = libc.signalfd(-1, self._signals, libc.SFD_CLOEXEC | libc.SFD_NONBLOCK)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._fd < 0 else f"{self._fd} of {self._signals!r}"
+        return f"<SignalFile {state}>"
+
+    @property
+    def signals(self) -> libc.SignalSet:
+        """The signals that it receives."""
+        return self._signals
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._fd < 0
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is readable while a signal waits, and never blocks."""
+        if self._fd < 0:
+            raise ValueError("this file of signals is closed")
+        return self._fd
+
+    def update(self, signals: Iterable[int]) -> None:
+        """Receive these signals from now on, and no others."""
+        chosen = _blocked_everywhere(signals)
+        libc.signalfd(self.fileno(), chosen)
+        self._signals = chosen
+
+    def read(self, n: int) -> list[libc.Siginfo]:
+        """Receive the signals that wait, at most so many; none when none does."""
+        if n < 1:
+            raise ValueError(f"at least one signal can be read, not {n}")
+        received: list[libc.Siginfo] = []
+        while len(received) < n:
+            asked = min(n - len(received), _AT_ONCE)
+            records = self._read(asked)
+            received += records
+            if len(records) < asked:
+                break
+        return received
+
+    def receive(self, timeout: float | None = None) -> libc.Siginfo:
+        """Receive the next signal; TimeoutError when none came within so many seconds, and 0 only looks."""
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"the timeout is {timeout}: it must be a number of seconds, 0 or more")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while not (records := self._read(1)):
+            left = _LONGEST if deadline is None else min(deadline - time.monotonic(), _LONGEST)
+            if left <= 0:
+                raise TimeoutError(f"none of {self._signals!r} came within {timeout} seconds")
+            poll.poll(left * 1000)
+        return records[0]
+
+    def _read(self, count: int) -> list[libc.Siginfo]:
+        try:
+            data = os.read(self.fileno(), count * _RECORD)
+        except BlockingIOError:
+            return []
+        return [libc.Siginfo.from_signalfd(data[at : at + _RECORD]) for at in range(0, len(data), _RECORD)]
+
+    def close(self) -> None:
+        """Close the descriptor; twice is fine. Signals that wait stay pending."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> libc.Siginfo:
+        return self.receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+            self.close()
+
+
+def _blocked_everywhere(signals: Iterable[int]) -> libc.SignalSet:
+    """Give back a set of signals that no thread of the process takes away from a file of them, or say which do."""
+    chosen = libc.SignalSet(signals)
+    if never := libc.SignalSet(chosen & {libc.SIGKILL, libc.SIGSTOP}):
+        raise ValueError(f"nothing can receive {never!r}: the kernel lets nobody block them")
+    deadline = time.monotonic() + _ENDING
+    while takers := _takers(chosen):
+        known = {thread.native_id for thread in threading.enumerate()}
+        if known & takers.keys() or time.monotonic() > deadline:
+            threads = ", ".join(f"{tid} ({signals!r})" for tid, signals in sorted(takers.items()))
+            raise ValueError(
+                f"these threads do not block the signals and would take them away: {threads};"
+                " block them first, before other threads start"
+            )
+        time.sleep(_ENDING / 20)
+    return chosen
+
+
+def _takers(signals: libc.SignalSet) -> dict[int, libc.SignalSet]:
+    """Tell which threads do not block which of the signals."""
+    here = threading.get_native_id()
+    masks = {here: libc.sigprocmask(libc.SIG_BLOCK)}  # without what the delivery to handlers holds back
+    for task in Path("/proc/self/task").iterdir():
+        tid = int(task.name)
+        if tid != here and (mask := _mask_of(task)) is not None:
+            masks[tid] = mask
+    return {tid: libc.SignalSet(signals - mask) for tid, mask in masks.items() if signals - mask}
+
+
+def _mask_of(task: Path) -> libc.SignalSet | None:
+    """Read the mask of a thread; None when it has ended."""
+    try:
+        status = (task / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    words = next(line.split() for line in status.splitlines() if line.startswith("SigBlk:"))
+    return libc.SignalSet.from_mask(int(words[1], 16))
