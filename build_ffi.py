@@ -22,6 +22,7 @@ ffibuilder.set_source(
     sources=[str(path) for path in sorted(SHIM.glob("*.c"))],
     depends=[str(path) for path in sorted(SHIM.glob("*.h"))],
     include_dirs=[str(SHIM)],
+    libraries=["dl"],  # where dlopen(3) lives before glibc 2.34; since then it is empty
     define_macros=[("_GNU_SOURCE", "1"), ("Py_LIMITED_API", "0x030b0000")],
     py_limited_api=True,
 )

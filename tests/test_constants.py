@@ -11,6 +11,7 @@ import pytest
 from unixipc import _native, constants, libc
 
 HEADERS = """
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <linux/mman.h>
@@ -21,10 +22,12 @@ HEADERS = """
 #include <time.h>
 """
 FAMILIES = re.compile(
-    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG(?!_ATOMIC)|IPC|SHM|MSG|MAP|PROT|MS|MADV|MREMAP|SFD|SS|SIGEV|CLOCK|TIMER|ITIMER)_\w+)"
+    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG(?!_ATOMIC)|IPC|SHM|MSG|MAP|PROT|MS|MADV|MREMAP|SFD|SS|SIGEV|CLOCK|TIMER|ITIMER|RTLD)_\w+)"
 )
 NOT_BOUND = {
     "MAP_FAILED": "mmap() raises",
+    "RTLD_BINDING_MASK": "RTLD_LAZY | RTLD_NOW",
+    "RTLD_NEXT": "it would mean what lies behind the shim",
     "SIG_ERR": "signal() raises",
     "SIG_HOLD": "sigset(3) is not bound",
 }

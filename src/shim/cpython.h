@@ -13,6 +13,7 @@ struct uipc_module {
     PyObject *raw;        /* the type RawSiginfo */
     PyObject *signal;     /* signal.signal */
     PyObject *memory;     /* the type Memory */
+    PyObject *library;    /* the type Library */
     PyObject *twins;      /* name -> the Python function behind a front */
     PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
     PyObject *spare;      /* the Siginfo that was given out last */
@@ -28,6 +29,7 @@ static inline struct uipc_module *uipc_module(PyObject *module) { return PyModul
 /* Each adds its functions and types to the module: 0, or -1 with an exception. */
 int uipc_add_dispatcher(PyObject *module);
 int uipc_add_memory(PyObject *module);
+int uipc_add_library(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
 int uipc_add_signals(PyObject *module);
 

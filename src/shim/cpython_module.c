@@ -41,7 +41,7 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module) {
     const bool added = uipc_add_siginfo(module) == 0 && uipc_add_dispatcher(module) == 0 &&
-                       uipc_add_memory(module) == 0 && uipc_add_signals(module) == 0;
+                       uipc_add_memory(module) == 0 && uipc_add_signals(module) == 0 && uipc_add_library(module) == 0;
     return added ? PyModule_AddFunctions(module, functions) : -1;
 }
 
@@ -51,6 +51,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->raw);
     Py_VISIT(state->signal);
     Py_VISIT(state->memory);
+    Py_VISIT(state->library);
     Py_VISIT(state->twins);
     Py_VISIT(state->siginfo);
     Py_VISIT(state->spare);

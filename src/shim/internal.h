@@ -3,6 +3,7 @@
 #define UNIXIPC_INTERNAL_H
 
 #include <errno.h>
+#include <link.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,5 +100,29 @@ bool uipc_repair(int signum, unsigned int *flags);
  * interrupted it has SA_RESTART, and signal(7) lets that restart the call; or where only the delivery itself did. */
 int uipc_before_blocking(void);
 int64_t uipc_after_blocking(int64_t result, bool restartable);
+
+/* dl.c: handles are pointers that only a Library may hold; a text is valid until the thread calls the loader again. */
+int uipc_dlopen(const char *filename, int flags, void **handle, const char **said);
+int uipc_dlsym(void *handle, const char *symbol, const char *version, uint64_t *address, const char **said);
+int uipc_dlclose(void *handle, const char **said);
+void *uipc_rtld_default(void);
+
+struct uipc_dl_info {
+    const char *fname;
+    uint64_t fbase;
+    const char *sname; /* NULL where no symbol is near */
+    uint64_t saddr;
+};
+bool uipc_dladdr(uint64_t address, struct uipc_dl_info *info);
+
+/* A copy of what the loader told about an object, all in one piece. */
+struct uipc_loaded {
+    struct uipc_loaded *next;
+    struct dl_phdr_info info;
+    ElfW(Phdr) phdrs[]; /* and the name */
+};
+/* 0 or -ENOMEM; the list is to be freed either way. */
+int uipc_dl_iterate_phdr(struct uipc_loaded **first);
+void uipc_free_loaded(struct uipc_loaded *first);
 
 #endif

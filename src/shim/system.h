@@ -2,6 +2,8 @@
 #ifndef UNIXIPC_SYSTEM_H
 #define UNIXIPC_SYSTEM_H
 
+#include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -135,6 +137,9 @@
 #endif
 #ifndef MADV_GUARD_REMOVE
 #define MADV_GUARD_REMOVE UIPC_ABSENT
+#endif
+#ifndef PT_GNU_PROPERTY
+#define PT_GNU_PROPERTY UIPC_ABSENT
 #endif
 
 #endif

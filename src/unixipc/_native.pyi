@@ -370,6 +370,28 @@ class _Lib(Protocol):
     S_IFSOCK: int
     PR_SET_PDEATHSIG: int
     PR_SET_CHILD_SUBREAPER: int
+    RTLD_LAZY: int
+    RTLD_NOW: int
+    RTLD_GLOBAL: int
+    RTLD_LOCAL: int
+    RTLD_NODELETE: int
+    RTLD_NOLOAD: int
+    RTLD_DEEPBIND: int
+    PT_NULL: int
+    PT_LOAD: int
+    PT_DYNAMIC: int
+    PT_INTERP: int
+    PT_NOTE: int
+    PT_SHLIB: int
+    PT_PHDR: int
+    PT_TLS: int
+    PT_GNU_EH_FRAME: int
+    PT_GNU_STACK: int
+    PT_GNU_RELRO: int
+    PT_GNU_PROPERTY: int
+    PF_X: int
+    PF_W: int
+    PF_R: int
     ERESTART: int
     UIPC_SIGINFO_SIZE: int
     def uipc_sigrtmin(self) -> int: ...

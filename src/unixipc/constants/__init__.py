@@ -3,6 +3,7 @@
 A name that the headers of the build did not know is there all the same, with a value that no call takes.
 """
 
+from unixipc.constants.dl import *
 from unixipc.constants.mapping import *
 from unixipc.constants.pipes import *
 from unixipc.constants.processes import *

@@ -7,6 +7,8 @@ OSError with errno set. No call retries: an interrupted one raises InterruptedEr
 from unixipc._check import IdentifierRemovedError as IdentifierRemovedError
 from unixipc._check import NotRecoverableError as NotRecoverableError
 from unixipc._check import OwnerDiedError as OwnerDiedError
+from unixipc._cpython import RTLD_DEFAULT as RTLD_DEFAULT
+from unixipc._cpython import Library as Library
 from unixipc.constants import *
 from unixipc.libc.delivery import Handler as Handler
 from unixipc.libc.delivery import NativeHandler as NativeHandler
@@ -16,6 +18,15 @@ from unixipc.libc.delivery import sigaction as sigaction
 from unixipc.libc.delivery import signal as signal
 from unixipc.libc.delivery import signals_lost as signals_lost
 from unixipc.libc.delivery import sysv_signal as sysv_signal
+from unixipc.libc.dl import DlInfo as DlInfo
+from unixipc.libc.dl import DlPhdrInfo as DlPhdrInfo
+from unixipc.libc.dl import Phdr as Phdr
+from unixipc.libc.dl import dl_iterate_phdr as dl_iterate_phdr
+from unixipc.libc.dl import dladdr as dladdr
+from unixipc.libc.dl import dlclose as dlclose
+from unixipc.libc.dl import dlopen as dlopen
+from unixipc.libc.dl import dlsym as dlsym
+from unixipc.libc.dl import dlvsym as dlvsym
 from unixipc.libc.mapping import PAGE_SIZE as PAGE_SIZE
 from unixipc.libc.mapping import Mapping as Mapping
 from unixipc.libc.mapping import madvise as madvise
