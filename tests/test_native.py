@@ -57,9 +57,8 @@ def test_the_stub_has_the_fields_of_the_structs() -> None:
 def test_the_stub_of_the_second_module_names_what_is_compiled() -> None:
     tree = ast.parse((PACKAGE / "_cpython.pyi").read_text())
     named = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    named |= {
-        node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
+    assigned = [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    named |= {target.id for target in assigned if isinstance(target, ast.Name)}
     assert named == {name for name in vars(_cpython) if not name.startswith("__")}
     memory = _members(_classes("_cpython.pyi")["Memory"]).keys() - {"__buffer__"}
     compiled = {name for name in vars(_cpython.Memory) if not name.startswith("__") or name == "__len__"}

@@ -91,9 +91,9 @@ static int block_everything(PyObject *module, uint64_t *before) {
 
 PyDoc_STRVAR(
     sigaction_doc,
-    "sigaction(signum, recorded, python, address, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() and "
-    "install, in one go with all signals blocked, the callable `python`, or where that is None the native "
-    "handler at `address`. Returns 0 or -errno.");
+    "sigaction(signum, recorded, python, address, argument, mask, flags, /)\n--\n\nGive `recorded` to signal.signal() "
+    "unless it is None, and install, in one go with all signals blocked, the callable `python`, or where that is None "
+    "the native handler at `address`. Returns 0 or -errno.");
 
 static int install_python(PyObject *module, PyObject *number, PyObject *handler, int signum, uint64_t mask,
                           unsigned int flags) {
@@ -103,9 +103,9 @@ static int install_python(PyObject *module, PyObject *number, PyObject *handler,
     return uipc_sigaction_python(signum, mask, flags);
 }
 
-static int install_native(PyObject *module, PyObject *number, uint64_t address, int signum, uint64_t mask,
-                          unsigned int flags) {
-    const int result = uipc_sigaction_set(signum, address, mask, flags);
+static int install_native(PyObject *module, PyObject *number, uint64_t address, uint64_t argument, int signum,
+                          uint64_t mask, unsigned int flags) {
+    const int result = uipc_sigaction_native(signum, address, argument, mask, flags);
     if (result == 0 && PyDict_Contains(uipc_module(module)->handlers, number) == 1) {
         return PyDict_DelItem(uipc_module(module)->handlers, number) < 0 ? -ENOMEM : 0;
     }
@@ -117,9 +117,10 @@ static PyObject *install(PyObject *module, PyObject *args) {
     PyObject *recorded;
     PyObject *python;
     unsigned long long address;
+    unsigned long long argument;
     unsigned long long mask;
     unsigned int flags;
-    if (!PyArg_ParseTuple(args, "OOOKKI:sigaction", &number, &recorded, &python, &address, &mask, &flags)) {
+    if (!PyArg_ParseTuple(args, "OOOKKKI:sigaction", &number, &recorded, &python, &address, &argument, &mask, &flags)) {
         return NULL;
     }
     const int signum = (int)PyLong_AsLong(number);
@@ -128,9 +129,11 @@ static PyObject *install(PyObject *module, PyObject *args) {
         return NULL;
     }
     int result = 0;
-    PyObject *const previous = PyObject_CallFunctionObjArgs(uipc_module(module)->signal, number, recorded, NULL);
+    PyObject *const previous = recorded == Py_None
+                                   ? Py_NewRef(Py_None)
+                                   : PyObject_CallFunctionObjArgs(uipc_module(module)->signal, number, recorded, NULL);
     if (previous != NULL) {
-        result = python == Py_None ? install_native(module, number, address, signum, mask, flags)
+        result = python == Py_None ? install_native(module, number, address, argument, signum, mask, flags)
                                    : install_python(module, number, python, signum, mask, flags);
         Py_DECREF(previous);
     }

@@ -24,6 +24,7 @@ struct memory {
     bool sure;      /* private anonymous memory of normal pages: each can be had at any time */
     bool huge;      /* of huge pages, or locked: what is not there yet may never be */
     bool closed;    /* by munmap() or shmdt(); the memory itself goes with the last pin */
+    bool lasting;   /* pinned for good: a signal handler may touch it at any time, in a forked child, too */
     pid_t forkless; /* MADV_DONTFORK: the only process that has the memory; 0 without it */
     bool is_stack;  /* sigaltstack() put it in place, which is one of the pins, and a reference */
 };
@@ -52,6 +53,20 @@ static void unpin(struct memory *memory) {
     if (memory->closed && memory->pins == 0) {
         give_back(memory);
     }
+}
+
+/* For good: the reference is given away. Closed memory is still there as long as the caller has a view of it. */
+static PyObject *memory_pin(PyObject *self, PyObject *unused) {
+    struct memory *const memory = memory_of(self);
+    (void)unused;
+    if (memory->forkless != 0) {
+        PyErr_SetString(PyExc_ValueError, "a forked child would not have this memory, where MADV_DONTFORK was given");
+        return NULL;
+    }
+    memory->lasting = true;
+    memory->pins++;
+    Py_INCREF(self);
+    Py_RETURN_NONE;
 }
 
 static int refuse_closed(const struct memory *memory) {
@@ -83,7 +98,8 @@ static int refuse_pinned(const struct memory *memory, const char *what) {
         return -1;
     }
     if (memory->pins > 0) {
-        PyErr_Format(PyExc_BufferError, "cannot %s memory that %zd view(s) still show: release them first", what,
+        PyErr_Format(PyExc_BufferError,
+                     "cannot %s memory that %zd view(s) still show, or signal handlers use: release them first", what,
                      memory->pins);
         return -1;
     }
@@ -521,7 +537,8 @@ static PyObject *memory_advise(PyObject *self, PyObject *args) {
     struct part part;
     if (!PyArg_ParseTuple(args, "OOi:madvise", &offset, &length, &advice) ||
         part_of(memory, offset, length, &part) < 0 || refuse_stack(memory, "advise on") < 0 ||
-        (is_fatal(advice) && refuse_pinned(memory, "take access from") < 0)) {
+        ((is_fatal(advice) || (advice == MADV_DONTFORK && memory->lasting)) &&
+         refuse_pinned(memory, "take access from") < 0)) {
         return NULL;
     }
     int result;
@@ -777,10 +794,15 @@ static PyGetSetDef memory_attributes[] = {
 };
 
 static PyMethodDef memory_methods[] = {
-    {"_close", memory_close, METH_NOARGS, NULL},          {"_unmap", memory_unmap, METH_VARARGS, NULL},
-    {"_protect", memory_protect, METH_VARARGS, NULL},     {"_advise", memory_advise, METH_VARARGS, NULL},
-    {"_sync", memory_sync, METH_VARARGS, NULL},           {"_lock", memory_lock, METH_VARARGS, NULL},
-    {"_residency", memory_residency, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL},
+    {"_close", memory_close, METH_NOARGS, NULL},
+    {"_unmap", memory_unmap, METH_VARARGS, NULL},
+    {"_protect", memory_protect, METH_VARARGS, NULL},
+    {"_advise", memory_advise, METH_VARARGS, NULL},
+    {"_sync", memory_sync, METH_VARARGS, NULL},
+    {"_lock", memory_lock, METH_VARARGS, NULL},
+    {"_residency", memory_residency, METH_VARARGS, NULL},
+    {"_pin", memory_pin, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot memory_slots[] = {

@@ -101,6 +101,9 @@ bool uipc_repair(int signum, unsigned int *flags);
 int uipc_before_blocking(void);
 int64_t uipc_after_blocking(int64_t result, bool restartable);
 
+/* uipc_sigaction_set for any native handler: one of handlers.c also gets its argument. */
+int uipc_sigaction_native(int signum, uint64_t handler, uint64_t argument, uint64_t mask, unsigned int flags);
+
 /* dl.c: handles are pointers that only a Library may hold; a text is valid until the thread calls the loader again. */
 int uipc_dlopen(const char *filename, int flags, void **handle, const char **said);
 int uipc_dlsym(void *handle, const char *symbol, const char *version, uint64_t *address, const char **said);

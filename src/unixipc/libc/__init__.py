@@ -11,7 +11,6 @@ from unixipc._cpython import RTLD_DEFAULT as RTLD_DEFAULT
 from unixipc._cpython import Library as Library
 from unixipc.constants import *
 from unixipc.libc.delivery import Handler as Handler
-from unixipc.libc.delivery import NativeHandler as NativeHandler
 from unixipc.libc.delivery import Sigaction as Sigaction
 from unixipc.libc.delivery import bsd_signal as bsd_signal
 from unixipc.libc.delivery import sigaction as sigaction
@@ -27,6 +26,11 @@ from unixipc.libc.dl import dlclose as dlclose
 from unixipc.libc.dl import dlopen as dlopen
 from unixipc.libc.dl import dlsym as dlsym
 from unixipc.libc.dl import dlvsym as dlvsym
+from unixipc.libc.handlers import CountHandler as CountHandler
+from unixipc.libc.handlers import ExitHandler as ExitHandler
+from unixipc.libc.handlers import FlagHandler as FlagHandler
+from unixipc.libc.handlers import NativeHandler as NativeHandler
+from unixipc.libc.handlers import RecordHandler as RecordHandler
 from unixipc.libc.mapping import PAGE_SIZE as PAGE_SIZE
 from unixipc.libc.mapping import Mapping as Mapping
 from unixipc.libc.mapping import madvise as madvise

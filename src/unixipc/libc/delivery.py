@@ -5,35 +5,19 @@ import operator
 import signal as stdlib_signal
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from unixipc import _cpython
 from unixipc._check import check, failure
 from unixipc._native import ffi, lib
 from unixipc.constants.signals import SA_NODEFER, SA_RESETHAND, SA_RESTART, Disposition, SaFlag, Signal
-from unixipc.libc.arguments import size_argument
+from unixipc.libc.handlers import NativeHandler, argument_of, handler_at
 from unixipc.libc.siginfo import Siginfo
 from unixipc.libc.sigsetops import SignalSet, check_signal
 
 _FAULTS = {Signal.SIGSEGV, Signal.SIGBUS, Signal.SIGFPE, Signal.SIGILL}
 _UNCATCHABLE = {Signal.SIGKILL, Signal.SIGSTOP}
-
-
-@dataclass(frozen=True, slots=True)
-class NativeHandler:
-    """A handler in machine code, by its address: installed with exactly the flags and the mask that it is given with.
-
-    The address must be that of a function which may run as a signal handler (signal-safety(7)); nothing can check this.
-    `sigaction` reports the handlers of other code as one, to be put back exactly; where that code is the standard
-    library's `signal`, `python` is what `signal.getsignal` gave.
-    """
-
-    address: int
-    python: object = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "address", size_argument(self.address, "address"))
 
 
 Handler: TypeAlias = Disposition | Callable[[int], object] | Callable[[int, Siginfo], object] | NativeHandler
@@ -69,6 +53,8 @@ def _current(signum: int) -> Sigaction:
         handler = _cpython.handlers[signum]
     elif action.handler in (Disposition.SIG_DFL, Disposition.SIG_IGN):
         handler = Disposition(action.handler)
+    elif (ready := handler_at(signum, action.handler)) is not None:
+        handler = ready
     else:
         python = recorded if callable(recorded) and recorded is not _cpython.dispatch else None
         handler = NativeHandler(action.handler, python)
@@ -101,15 +87,19 @@ def _install(signum: int, act: Sigaction) -> None:
     handler = _check_handler(signum, act.handler)
     # What signal.signal() gets must not be SIG_DFL or SIG_IGN even for a moment, or the kernel drops pending signals.
     recorded: object = _cpython.dispatch
-    python, address = None, 0
+    python, address, argument = None, 0, 0
     if isinstance(handler, Disposition):
         recorded, address = stdlib_signal.Handlers(handler), int(handler)
     elif isinstance(handler, NativeHandler):
         recorded, address = handler.python or recorded, handler.address
+        argument = argument_of(handler, signum, act.flags)
+        # Where it is recorded already, signal.signal() would only put CPython's C handler in place for a moment, which
+        # would swallow what another thread gets then.
+        recorded = None if recorded is stdlib_signal.getsignal(signum) else recorded
     else:
         python = handler
     mask, flags = SignalSet(act.mask).mask, int(act.flags)
-    check(_cpython.sigaction(signum, recorded, python, address, mask, flags), "sigaction", signum)
+    check(_cpython.sigaction(signum, recorded, python, address, argument, mask, flags), "sigaction", signum)
 
 
 def sigaction(signum: int, act: Sigaction | None = None) -> Sigaction:

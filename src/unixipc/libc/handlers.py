@@ -1,0 +1,231 @@
+"""Native handlers for sigaction(2): machine code that runs in the handler itself, on the thread that got the signal."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from operator import index
+
+from unixipc._check import failure
+from unixipc._cpython import Memory
+from unixipc._native import ffi, lib
+from unixipc.constants.mapping import MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE
+from unixipc.constants.signals import SA_SIGINFO
+from unixipc.libc.arguments import size_argument
+from unixipc.libc.dl import dladdr
+from unixipc.libc.mapping import PAGE_SIZE, mmap
+
+_COUNTER = 8
+_APART = 64  # a cache line: counters that different processors write to do not slow each other down
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NativeHandler:
+    """A handler in machine code, by its address: installed with exactly the flags and the mask that it is given with.
+
+    The address must be that of a function which may run as a signal handler (signal-safety(7)); nothing can check this.
+    `sigaction` reports the handlers of other code as one, to be put back exactly; where that code is the standard
+    library's `signal`, `python` is what `signal.getsignal` gave.
+    """
+
+    address: int
+    python: object = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", size_argument(self.address, "address"))
+
+    def __repr__(self) -> str:
+        found = dladdr(self.address)
+        if found is None:
+            return f"NativeHandler({self.address:#x})"
+        name = f"{found.dli_sname} " if found.dli_saddr == self.address else ""
+        return f"NativeHandler({self.address:#x}: {name}in {found.dli_fname})"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class ReadyHandler(NativeHandler):
+    """A handler that comes with unixipc; what it works on is its argument, the same for all signals that it handles.
+
+    It stays installed as any native handler does, also when nobody holds this object any more. Two are equal when they
+    do the same to the same.
+    """
+
+    argument: int
+
+    def _make(self, kind: int, argument: int) -> None:
+        object.__setattr__(self, "address", lib.uipc_handler(kind))
+        object.__setattr__(self, "python", None)
+        object.__setattr__(self, "argument", argument)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class CounterHandler(ReadyHandler):
+    """What the handlers have in common that write to memory: 8 bytes in the machine's own order, written atomically.
+
+    The memory is one's own, shared with all children that are forked later, or 8 bytes of a `Mapping` or `Attachment`,
+    at an offset that is a multiple of 8. Once the handler was installed this memory stays mapped for good, whatever
+    is done to its object: on another thread a handler may still be running when it has long been replaced. A file
+    must not be made shorter than that.
+    """
+
+    _memory: Memory = field(compare=False)
+    _loan: object = field(compare=False)
+
+    def _count_in(self, kind: int, memory: Memory | None, offset: int) -> None:
+        if memory is None:
+            memory, offset = _counters.take()
+        elif not isinstance(memory, Memory):
+            raise TypeError(f"a handler counts in a Mapping or an Attachment, not in {memory!r}")
+        offset = index(offset)
+        loan = ffi.from_buffer(memory)
+        if memory.readonly:
+            raise ValueError(f"a handler cannot count in {memory!r}")
+        if not 0 <= offset <= len(loan) - _COUNTER or offset % _COUNTER:
+            raise ValueError(
+                f"offset is {offset}: {_COUNTER} bytes from a multiple of {_COUNTER} on must be in {memory!r}"
+            )
+        self._make(kind, memory.address + offset)
+        object.__setattr__(self, "_memory", memory)
+        object.__setattr__(self, "_loan", loan)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class CountHandler(CounterHandler):
+    """A handler that adds one for each delivery, modulo 2**64."""
+
+    def __init__(self, memory: Memory | None = None, offset: int = 0) -> None:
+        self._count_in(lib.UIPC_ON_COUNT, memory, offset)
+
+    @property
+    def value(self) -> int:
+        """How many deliveries there were since it was last taken."""
+        return lib.uipc_counter_value(self.argument)
+
+    def take(self) -> int:
+        """Give the value, and begin again at 0, in one step: no delivery is lost between the two."""
+        return lib.uipc_counter_take(self.argument)
+
+    def __repr__(self) -> str:
+        return f"CountHandler(value={self.value})"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class FlagHandler(CounterHandler):
+    """A handler that notes the number of the signal that came last; false as long as none came."""
+
+    def __init__(self, memory: Memory | None = None, offset: int = 0) -> None:
+        self._count_in(lib.UIPC_ON_FLAG, memory, offset)
+
+    @property
+    def value(self) -> int:
+        """The number of the last signal since it was cleared, or 0."""
+        return lib.uipc_counter_value(self.argument)
+
+    def clear(self) -> int:
+        """Give the value, and set it to 0, in one step."""
+        return lib.uipc_counter_take(self.argument)
+
+    def __bool__(self) -> bool:
+        return self.value != 0
+
+    def __repr__(self) -> str:
+        return f"FlagHandler(value={self.value})"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class RecordHandler(CounterHandler):
+    """A handler that writes the siginfo_t of each delivery to a descriptor: `Siginfo(os.read(fd, 128))`.
+
+    It needs SA_SIGINFO. To a pipe each record goes in one piece. A pipe that is full makes the handler wait, or with
+    O_NONBLOCK counts the record as lost, as does any failure to write it. The descriptor must stay open: its number
+    may mean another file later.
+    """
+
+    fd: int = field(compare=False)
+
+    def __init__(self, fd: int) -> None:
+        fd = index(fd)
+        if fd < 0:
+            raise failure(errno.EBADF, "RecordHandler", fd)
+        self._count_in(lib.UIPC_ON_RECORD, None, 0)
+        lib.uipc_counter_record(self.argument, fd)
+        object.__setattr__(self, "fd", fd)
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return lib.uipc_counter_value(self.argument)
+
+    def __repr__(self) -> str:
+        return f"RecordHandler(fd={self.fd}, lost={self.lost})"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class ExitHandler(ReadyHandler):
+    """A handler that ends the process with a status by _exit(2): nothing is flushed, and no cleanup runs."""
+
+    def __init__(self, status: int) -> None:
+        status = index(status)
+        if not 0 <= status <= 255:
+            raise ValueError(f"status is {status}: a process ends with 0 to 255")
+        self._make(lib.UIPC_ON_EXIT, status)
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return self.argument
+
+    def __reduce__(self) -> tuple[type[ExitHandler], tuple[int]]:
+        return ExitHandler, (self.status,)
+
+    def __repr__(self) -> str:
+        return f"ExitHandler(status={self.status})"
+
+
+class _Counters:
+    """Shared pages out of which counters are given, each to one handler for good."""
+
+    def __init__(self) -> None:
+        self._unused: list[tuple[Memory, int]] = []
+
+    def take(self) -> tuple[Memory, int]:
+        """Give a counter that is 0 and that nobody else has."""
+        try:
+            return self._unused.pop()
+        except IndexError:
+            page = mmap(None, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS)
+            page._pin()
+            counters: list[tuple[Memory, int]] = [(page, offset) for offset in range(0, PAGE_SIZE, _APART)]
+            taken = counters.pop()
+            self._unused = counters
+            return taken
+
+    def leave(self) -> None:
+        """Leave what is unused to the parent: the page is shared with it, so both would give the same counters."""
+        self._unused = []
+
+
+_counters = _Counters()
+os.register_at_fork(after_in_child=_counters.leave)
+
+_installed: dict[tuple[int, int], ReadyHandler] = {}
+
+
+def argument_of(handler: NativeHandler, signum: int, flags: int) -> int:
+    """Give the argument that C needs to install a handler, and keep for good what the handler will write to."""
+    if not isinstance(handler, ReadyHandler):
+        return 0
+    if isinstance(handler, RecordHandler) and not flags & SA_SIGINFO:
+        raise failure(errno.EINVAL, "sigaction", signum, advice="a RecordHandler needs SA_SIGINFO")
+    key = handler.address, handler.argument
+    if key not in _installed:
+        if isinstance(handler, CounterHandler):
+            handler._memory._pin()
+        _installed[key] = handler
+    return handler.argument
+
+
+def handler_at(signum: int, address: int) -> NativeHandler | None:
+    """Give the ready-made handler that is installed for a signal by its address, None where it is no such."""
+    return _installed.get((address, lib.uipc_handler_argument(signum, address)))
