@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import shutil
 import signal
+import subprocess
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -147,3 +149,15 @@ def gate(leaves_nothing_behind: None) -> Iterator[Callable[[], Gate]]:
 def sleeps(pid: int) -> bool:
     """Whether the kernel has put the process to sleep, as it does in a blocking call."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.fixture(scope="session")
+def c_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile tests/libc/c/library.c as a shared library."""
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("there is no gcc to compile the C library with")
+    source, library = Path(__file__).parent / "libc" / "c" / "library.c", tmp_path_factory.mktemp("library") / "own.so"
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([gcc, *flags, "-o", library, source], check=True)
+    return library

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING
@@ -81,13 +82,14 @@ def dlopen(filename: Path | None, flags: int) -> Library:
     bring down the process, as can any code in one.
     """
     encoded = None if filename is None else path_argument(filename)
+    subject = None if encoded is None else os.fsdecode(encoded)
     flags = index(flags)
     # glibc has flags of its own besides these, and a library loaded with one may be left half-made.
     if flags & ~_FLAGS or not flags & (RTLD_LAZY | RTLD_NOW):
-        raise failure(errno.EINVAL, "dlopen", filename, flags, advice="give RTLD_LAZY or RTLD_NOW, and RTLD_* flags")
+        raise failure(errno.EINVAL, "dlopen", subject, flags, advice="give RTLD_LAZY or RTLD_NOW, and RTLD_* flags")
     answer = _cpython.dlopen(encoded, flags)
     if isinstance(answer, tuple):
-        raise _complaint(answer, "dlopen", filename, DlopenFlag(flags))
+        raise _complaint(answer, "dlopen", subject, DlopenFlag(flags))
     return answer
 
 

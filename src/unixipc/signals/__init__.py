@@ -6,6 +6,11 @@ from unixipc.libc import bsd_signal as bsd_signal
 from unixipc.libc import sysv_signal as sysv_signal
 from unixipc.signals.handling import blocked as blocked
 from unixipc.signals.handling import handling as handling
+from unixipc.signals.native import counting as counting
+from unixipc.signals.native import exiting as exiting
+from unixipc.signals.native import flagging as flagging
+from unixipc.signals.native import load_handler as load_handler
+from unixipc.signals.native import recording as recording
 from unixipc.signals.receiver import Receiver as Receiver
 from unixipc.signals.receiver import receiver as receiver
 from unixipc.signals.sending import queue as queue
