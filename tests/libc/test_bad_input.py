@@ -57,6 +57,8 @@ class Things:
         libc.munmap(self.closed_mapping)
         self.closed_attachment = libc.shmat(segment)
         libc.shmdt(self.closed_attachment)
+        self.closed_library = libc.dlopen("libm.so.6", libc.RTLD_NOW)
+        libc.dlclose(self.closed_library)
         self.released_view = memoryview(b"released")
         self.released_view.release()
 
@@ -92,6 +94,8 @@ NO_MEMORY = [*NO_NUMBER, 0, -1, 2**64, bytearray(PAGE), Thing("closed_mapping"),
 NO_MAPPING = [*NO_MEMORY, Thing("attachment")]
 NO_OFFSET = [*NO_NUMBER, -1, -PAGE, 4 * PAGE + 1, 2**31, 2**63, 2**64, 2**100, -(2**63), -(2**100)]
 NO_LENGTH = NO_OFFSET[1:]  # None is one
+NO_LIBRARY: Values = [*NO_NUMBER, 0, 1, -1, 2**63, libc.dlsym(libc.RTLD_DEFAULT, "labs"), Thing("closed_library")]
+NO_SYMBOL: Values = [None, 5, 1.5, object(), [], "", b"", "a\0b", b"a\0b", "\ud800", "x" * 10_000, b"\xff"]
 
 MAPPING, SEGMENT, QUEUE, PID = Thing("mapping"), Thing("segment"), Thing("queue"), Thing("pid")
 OFFSET: tuple[object, Values] = (0, NO_OFFSET)
@@ -292,6 +296,28 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
         lambda address: untyped.sigaction(libc.SIGUSR1, libc.Sigaction(untyped.NativeHandler(address))),
         [(0, NO_LONG_UNSIGNED)],
     ),
+    "CountHandler": (
+        untyped.CountHandler,
+        [(MAPPING, [*NO_MEMORY[1:], b"x" * 8]), (0, [*NO_OFFSET, 1, 4, 4 * PAGE - 4, 4 * PAGE])],
+    ),
+    "FlagHandler": (untyped.FlagHandler, [(MAPPING, [*NO_MEMORY[1:], b"x" * 8]), (0, [*NO_OFFSET, 1, 4 * PAGE])]),
+    "RecordHandler": (untyped.RecordHandler, [(Thing("writer"), [*NO_INT, -1])]),
+    "ExitHandler": (untyped.ExitHandler, [(0, [*NO_INT, -1, 256])]),
+    "dlopen": (
+        untyped.dlopen,
+        [
+            ("libm.so.6", [path for path in NO_PATH if path not in (None, "", b"")]),
+            (libc.RTLD_NOW, [*NO_INT, 0, -1, 2**30 | 1, 2**31 + 1]),
+        ],
+    ),
+    "dlsym": (untyped.dlsym, [(libc.RTLD_DEFAULT, NO_LIBRARY), ("labs", NO_SYMBOL)]),
+    "dlvsym": (
+        untyped.dlvsym,
+        [(libc.RTLD_DEFAULT, NO_LIBRARY), ("labs", NO_SYMBOL), ("GLIBC_2.2.5", NO_SYMBOL)],
+    ),
+    "dlclose": (untyped.dlclose, [(None, [*NO_LIBRARY, libc.RTLD_DEFAULT])]),
+    "dladdr": (untyped.dladdr, [(0, NO_LONG_UNSIGNED)]),
+    "Library": (untyped.Library, [(None, [None, 5, b"x", libc.RTLD_DEFAULT])]),
     "Siginfo": (
         untyped.Siginfo,
         [(bytes(128), [*NO_BUFFER, "x" * 128, b"", bytes(127), bytes(129), array("i", [0] * 128)])],
