@@ -5,14 +5,20 @@ Scenarios run in a child of their own and say words; so do the programs.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import resource
 import select
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
+from dataclasses import replace
+from fcntl import F_GETPIPE_SZ, fcntl
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pytest
 from conftest import DEADLINE, Fork, sleeps
@@ -22,7 +28,7 @@ from hypothesis import strategies as st
 from unixipc import libc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SOURCES = Path(__file__).parent / "c"
 INTERESTING = (libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM)
@@ -156,6 +162,43 @@ def test_queues_of_several_signals_empty_in_the_order_of_c(as_in_c: Callable[...
     assert len(words) == 10 * int(times) + 1
 
 
+def _queued(say: Say, mask: str, sent: str) -> None:
+    six = (libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGRTMIN, libc.SIGRTMIN + 1, libc.SIGRTMIN + 2)
+
+    def handler(signum: int, info: libc.Siginfo) -> None:
+        say("enter", six.index(signum))
+        if info.si_code == libc.SI_QUEUE:
+            assert info.si_value is not None
+            say("value", info.si_value)
+        say("leave", six.index(signum))
+
+    for signum in six:
+        _install_siginfo(signum, handler, six if mask == "full" else ())
+    libc.sigprocmask(libc.SIG_BLOCK, six)
+    for place, letter in enumerate(sent):
+        if letter.isdigit():
+            libc.sigqueue(os.getpid(), six[int(letter)], place)
+        else:
+            libc.raise_(six["abcdef".index(letter)])
+    libc.sigprocmask(libc.SIG_UNBLOCK, six)
+    say("end")
+
+
+def test_a_full_queue_empties_lowest_number_first_and_each_number_in_its_order(as_in_c: Callable[..., Told]) -> None:
+    words, _ = as_in_c(_queued, "full", "543210345012")
+    # A standard signal waits once, with the value of the first.
+    values = [5, 4, 3, 2, 6, 1, 7, 0, 8]
+    assert [word for word in words if word.startswith("value")] == [f"value:{value}" for value in values]
+
+
+@given(mask=st.sampled_from(["empty", "full"]), sent=st.text("012345abcdef", max_size=40))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_standard_and_real_time_signals_come_in_the_order_of_c(
+    as_in_c: Callable[..., Told], mask: str, sent: str
+) -> None:
+    as_in_c(_queued, mask, sent)
+
+
 def _nodefer(say: Say, flag: str, how: str) -> None:
     def handler(signum: int, info: libc.Siginfo) -> None:
         value = info.si_value
@@ -224,8 +267,10 @@ def test_sa_resethand_falls_back_to_ignoring_where_that_is_the_default_as_in_c(
     assert returncode == 0
 
 
-def _mask(say: Say, flag: str, how: str) -> None:
-    def handler(signum: int) -> None:
+def _mask(say: Say, flags: str, masked: str, how: str) -> None:
+    def handler(signum: int, *info: libc.Siginfo) -> None:
+        for one in info:
+            say("code", one.si_code == libc.SI_TKILL)
         _say_mask(say, "inside")
         if how == "changing":
             libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGTERM})
@@ -233,19 +278,37 @@ def _mask(say: Say, flag: str, how: str) -> None:
             libc.sigprocmask(libc.SIG_UNBLOCK, {signum})
             _say_mask(say, "changed")
 
-    _install(libc.SIGUSR1, handler, (libc.SIGUSR2,), libc.SA_NODEFER if flag == "nodefer" else 0)
     libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGHUP})
     _say_mask(say, "before")
     for _ in range(2):
+        _install(libc.SIGUSR1, handler, (libc.SIGUSR1 if masked == "own" else libc.SIGUSR2,), int(flags))
         libc.raise_(libc.SIGUSR1)
         _say_mask(say, "after")
+        say("default", libc.sigaction(libc.SIGUSR1).handler == libc.SIG_DFL)
 
 
-@pytest.mark.parametrize("flag", ["defer", "nodefer"])
+def _combinations(*flags: libc.SaFlag) -> list[libc.SaFlag]:
+    """Give every set of the flags."""
+    sets = [libc.SaFlag(0)]
+    for flag in flags:
+        sets += [chosen | flag for chosen in sets]
+    return sets
+
+
+@pytest.mark.parametrize(
+    "flags",
+    _combinations(libc.SA_NODEFER, libc.SA_RESETHAND, libc.SA_SIGINFO, libc.SA_RESTART, libc.SA_ONSTACK),
+    ids=lambda flags: flags.name or "none",
+)
+@pytest.mark.parametrize("masked", ["own", "another"])
 @pytest.mark.parametrize("how", ["alone", "changing"])
-def test_masks_inside_and_after_a_handler_are_those_of_c(as_in_c: Callable[..., Told], flag: str, how: str) -> None:
-    words, _ = as_in_c(_mask, flag, how)
-    assert words[0] == words[-1].replace("after", "before") == "before:1"
+def test_masks_inside_and_after_a_handler_are_those_of_c(
+    as_in_c: Callable[..., Told], flags: libc.SaFlag, masked: str, how: str
+) -> None:
+    words, _ = as_in_c(_mask, str(int(flags)), masked, how)
+    assert [word for word in words if word.startswith(("before", "after"))] == ["before:1", "after:1", "after:1"]
+    own = "" if flags & libc.SA_NODEFER and masked == "another" else ":10"
+    assert words.count(f"inside:1{own}" if masked == "own" else f"inside:1{own}:12") == 2
 
 
 def _sigsuspend(say: Say, which: str) -> None:
@@ -275,6 +338,157 @@ def _sigsuspend(say: Say, which: str) -> None:
 def test_sigsuspend_runs_handlers_under_the_masks_of_c(as_in_c: Callable[..., Told], which: str) -> None:
     words, _ = as_in_c(_sigsuspend, which)
     assert "after:1:10:12" in words
+
+
+def _forking(say: Say, flag: str, where: str) -> None:
+    forked = 0
+
+    def other(signum: int) -> None:
+        say("enter", signum)
+        _say_mask(say, "inside")
+
+    def handler(signum: int) -> None:
+        nonlocal forked
+        say("enter", signum)
+        if forked:
+            return
+        forked = 1
+        libc.raise_(libc.SIGUSR2)
+        _say_mask(say, "before")
+        pid = os.fork()
+        if pid:
+            say("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        say("parent" if pid else "child")
+        _say_mask(say, "after")
+        say("pending", libc.SIGUSR2 in libc.sigpending())
+        libc.raise_(signum)
+        libc.raise_(libc.SIGUSR2)
+        say("leave", signum)
+        if pid == 0:
+            forked = 2
+
+    def outer(signum: int) -> None:
+        say("enter", signum)
+        libc.raise_(libc.SIGUSR1)
+        _say_mask(say, "returned")
+        say("leave", signum)
+
+    _install(libc.SIGUSR1, handler, (libc.SIGUSR2,), libc.SA_NODEFER if flag == "nodefer" else 0)
+    _install(libc.SIGUSR2, other)
+    _install(libc.SIGTERM, outer, (libc.SIGHUP,))
+    if where == "raise":
+        libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGHUP})
+        libc.raise_(libc.SIGUSR1)
+    elif where == "nested":
+        libc.raise_(libc.SIGTERM)
+    else:
+        libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
+        libc.raise_(libc.SIGUSR1)
+        libc.sigsuspend({libc.SIGTERM})
+    _say_mask(say, "end")
+    libc.raise_(libc.SIGUSR2)
+    if forked == 2:
+        os._exit(7)
+
+
+@pytest.mark.parametrize("flag", ["defer", "nodefer"])
+@pytest.mark.parametrize("where", ["raise", "sigsuspend", "nested"])
+def test_after_a_fork_in_a_handler_child_and_parent_go_on_as_in_c(
+    as_in_c: Callable[..., Told], flag: str, where: str
+) -> None:
+    words, _ = as_in_c(_forking, flag, where)
+    assert "ended:7" in words
+    ends = [word for word in words if word.startswith("end:") or word == "end"]
+    assert ends == [{"raise": "end:1", "sigsuspend": "end:10", "nested": "end"}[where]] * 2
+    assert [word for word in words if word.startswith("pending")] == ["pending:0", "pending:1"]
+
+
+def _children(say: Say, flag: str, *folder: str) -> None:
+    child, caught = 0, False
+
+    def handler(signum: int, info: libc.Siginfo) -> None:
+        nonlocal caught
+        assert info.si_status is not None
+        say("code", info.si_code)
+        say("status", info.si_status)
+        say("ours", info.si_pid == child)
+        caught = True
+
+    def await_handler() -> None:
+        nonlocal caught
+        caught = False
+        while not caught:
+            libc.sigsuspend(())
+
+    def reap() -> None:
+        try:
+            say("reaped", os.WCOREDUMP(os.waitpid(child, 0)[1]))
+        except ChildProcessError as error:
+            say("nobody", error.errno or 0)
+
+    def start(signum: int) -> None:
+        nonlocal child
+        child = os.fork()
+        if child == 0:
+            if signum == 0:
+                os._exit(7)
+            libc.raise_(signum)
+            while True:
+                libc.pause()
+
+    def change(signum: int, options: int) -> None:
+        if signum != libc.SIGSTOP:
+            libc.kill(child, signum)
+        if flag != "nocldstop":
+            await_handler()
+        info = os.waitid(os.P_PID, child, options)
+        assert info is not None
+        say("changed", info.si_code)
+
+    if folder:
+        resource.setrlimit(resource.RLIMIT_CORE, (65536, 65536))
+        os.chdir(*folder)
+    libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGCHLD})
+    flags = {"none": 0, "nocldstop": libc.SA_NOCLDSTOP, "nocldwait": libc.SA_NOCLDWAIT}
+    _install_siginfo(libc.SIGCHLD, handler, (), flags[flag])
+    for signum in (0, libc.SIGTERM, libc.SIGQUIT) if folder else (0, libc.SIGTERM):
+        start(signum)
+        await_handler()
+        reap()
+    start(libc.SIGSTOP)
+    change(libc.SIGSTOP, os.WSTOPPED)
+    change(libc.SIGCONT, os.WCONTINUED)
+    libc.kill(child, libc.SIGKILL)
+    await_handler()
+    reap()
+
+
+@pytest.mark.parametrize("flag", ["none", "nocldstop", "nocldwait"])
+@pytest.mark.parametrize("dumps", [False, True], ids=["no core", "core"])
+def test_sigchld_tells_of_children_what_it_tells_in_c(
+    as_in_c: Callable[..., Told], flag: str, dumps: bool, tmp_path: Path
+) -> None:
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if dumps and re.search(r"[|/]", pattern):
+        pytest.skip(f"core files do not go to the working folder: kernel.core_pattern is {pattern!r}")
+    if dumps and 0 <= resource.getrlimit(resource.RLIMIT_CORE)[1] < 65536:
+        pytest.skip("no core file can be made: RLIMIT_CORE is too low")
+    words, _ = as_in_c(_children, flag, *[str(tmp_path)] * dumps)
+    told = [tuple(int(word.split(":")[1]) for word in words[i : i + 2]) for i in _places("code", words)]
+    assert told == [
+        (libc.CLD_EXITED, 7),
+        (libc.CLD_KILLED, libc.SIGTERM),
+        *[(libc.CLD_DUMPED, libc.SIGQUIT)] * dumps,
+        *[(libc.CLD_STOPPED, libc.SIGSTOP), (libc.CLD_CONTINUED, libc.SIGCONT)] * (flag != "nocldstop"),
+        (libc.CLD_KILLED, libc.SIGKILL),
+    ]
+    assert words.count("ours:1") == len(told)
+    assert words.count(f"nobody:{errno.ECHILD}") == (3 + dumps if flag == "nocldwait" else 0)
+    assert words.count("reaped:1") == (dumps and flag != "nocldwait")
+
+
+def _places(name: str, words: list[str]) -> list[int]:
+    return [i for i, word in enumerate(words) if word.split(":")[0] == name]
 
 
 def _script(say: Say, *arguments: str) -> None:
@@ -357,16 +571,25 @@ def test_whatever_handlers_do_happens_as_in_c(
     as_in_c(_script, *map(str, [*masks, nodefer, resethand]), queued, script)
 
 
-def _restart(say: Say, progress: str, source: str, *flags: str) -> None:
+def _interrupted(say: Say, name: str, source: str, progress: str, *flags: str) -> None:
     def handler(signum: int) -> None:
         say("handled", signum - libc.SIGRTMIN)
         os.write(int(progress), b"!")
 
+    calls: dict[str, Callable[[], object]] = {
+        "read": lambda: len(libc.read(int(source), 1)),
+        "write": lambda: libc.write(int(source), b"x"),
+        "msgrcv": lambda: len(libc.msgrcv(int(source), 8)[1]),
+        "msgsnd": lambda: libc.msgsnd(int(source), 1, b"message\0"),
+        "sigtimedwait": lambda: libc.sigtimedwait({libc.SIGUSR1}, 1000),
+        "sigwaitinfo": lambda: libc.sigwaitinfo({libc.SIGUSR1}),
+    }
     for i, flag in enumerate(flags):
         _install(libc.SIGRTMIN + i, handler, (), libc.SA_RESTART if flag == "restart" else 0)
+    libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
     os.write(int(progress), b"!")
     try:
-        say("read", *libc.read(int(source), 1))
+        say("returned", cast("int | None", calls[name]()) or 0)
     except InterruptedError as error:
         say("error", error.errno or 0)
 
@@ -388,8 +611,8 @@ def _take(progress: int) -> None:
     os.read(progress, 1)
 
 
-def _interrupt(pid: int, progress: int, source: int, signals: int) -> None:
-    """Send the signals, in one go, to a process that is about to read from a pipe; then give it a byte to read."""
+def _interrupt(pid: int, progress: int, signals: int) -> None:
+    """Send the signals, in one go, to a process that is about to make a call that blocks."""
     _take(progress)
     _until(lambda: sleeps(pid))
     if signals > 1:
@@ -400,41 +623,87 @@ def _interrupt(pid: int, progress: int, source: int, signals: int) -> None:
     libc.kill(pid, libc.SIGCONT)
     for _ in range(signals):
         _take(progress)
-    os.write(source, b"x")
+
+
+@contextmanager
+def _a_pipe(name: str) -> Iterator[tuple[int, Callable[[], object]]]:
+    """Give the end that a read or a write blocks on, and what lets it go on."""
+    read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if name == "read":
+            os.set_blocking(read_end, True)
+            yield read_end, lambda: os.write(write_end, b"x")
+        else:
+            os.write(write_end, bytes(fcntl(write_end, F_GETPIPE_SZ)))
+            os.set_blocking(write_end, True)
+            yield write_end, lambda: os.read(read_end, libc.PAGE_SIZE)
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+@contextmanager
+def _a_queue(name: str) -> Iterator[tuple[int, Callable[[], object]]]:
+    """Give the queue that a msgrcv or a msgsnd blocks on, and what lets it go on."""
+    queue = libc.msgget(libc.IPC_PRIVATE, libc.IPC_CREAT | 0o600)
+    try:
+        if name == "msgrcv":
+            yield queue, lambda: libc.msgsnd(queue, 1, b"message\0")
+        else:
+            libc.msgctl(queue, libc.IPC_SET, replace(libc.msgctl(queue, libc.IPC_STAT), msg_qbytes=8))
+            libc.msgsnd(queue, 1, b"message\0")
+            yield queue, lambda: libc.msgrcv(queue, 8)
+    finally:
+        libc.msgctl(queue, libc.IPC_RMID)
+
+
+@contextmanager
+def _nothing(name: str) -> Iterator[tuple[int, Callable[[], object]]]:
+    """Give nothing: no one lets it go on."""
+    yield -1, int
+
+
+MAKERS = {
+    "read": _a_pipe,
+    "write": _a_pipe,
+    "msgrcv": _a_queue,
+    "msgsnd": _a_queue,
+    "sigtimedwait": _nothing,
+    "sigwaitinfo": _nothing,
+}
+RESTARTABLE = {"read", "write"}  # by signal(7)
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [
-        (["none"], ["handled:0", "error:4"]),
-        (["restart"], ["handled:0", "read:120"]),
-        # The signal that ends the call decides, which is the lowest number; its handler starts first and ends last.
-        (["restart", "none"], ["handled:1", "handled:0", "read:120"]),
-        (["none", "restart"], ["handled:1", "handled:0", "error:4"]),
-        (["restart", "restart"], ["handled:1", "handled:0", "read:120"]),
-    ],
-    ids="-".join,
+    "flags", [["none"], ["restart"], ["restart", "none"], ["none", "restart"], ["restart", "restart"]], ids="-".join
 )
-def test_read_is_interrupted_or_goes_on_as_in_c(
-    program: Callable[[str], Path], fork: Fork, flags: list[str], expected: list[str]
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_call_is_interrupted_or_goes_on_as_in_c(
+    program: Callable[[str], Path], fork: Fork, name: str, flags: list[str]
 ) -> None:
+    # The signal that ends the call decides, which is the lowest number; its handler starts first and ends last.
+    goes_on = name in RESTARTABLE and flags[0] == "restart"
+    expected = [f"handled:{i}" for i in reversed(range(len(flags)))] + ["returned:1" if goes_on else "error:4"]
     for language in ("c", "python"):
         progress, says_progress = os.pipe()
-        source, gives = os.pipe()
         words, says = os.pipe()
         try:
-            arguments = [str(says_progress), str(source), *flags]
-            if language == "c":
-                with subprocess.Popen(
-                    [program("restart"), *arguments], stdout=says, env={}, pass_fds=(says_progress, source)
-                ) as running:
-                    _interrupt(running.pid, progress, gives, len(flags))
-                    assert running.wait(DEADLINE) == 0
-            else:
-                child = fork(_restart, _sayer(says), *arguments)
-                _interrupt(child.pid, progress, gives, len(flags))
-                child.result(DEADLINE)
+            with MAKERS[name](name) as (source, release):
+                arguments = [name, str(source), str(says_progress), *flags]
+                if language == "c":
+                    inherited = (says_progress, source) if name in RESTARTABLE else (says_progress,)
+                    with subprocess.Popen(
+                        [program("interrupted"), *arguments], stdout=says, env={}, pass_fds=inherited
+                    ) as running:
+                        _interrupt(running.pid, progress, len(flags))
+                        release()
+                        assert running.wait(DEADLINE) == 0
+                else:
+                    child = fork(_interrupted, _sayer(says), *arguments)
+                    _interrupt(child.pid, progress, len(flags))
+                    release()
+                    child.result(DEADLINE)
             assert os.read(words, 4096).decode().split() == expected, language
         finally:
-            for fd in (progress, says_progress, source, gives, words, says):
+            for fd in (progress, says_progress, words, says):
                 os.close(fd)
