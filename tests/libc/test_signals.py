@@ -753,7 +753,7 @@ def test_sigsuspend_inside_a_handler_waits_for_the_next(fork: Fork) -> None:
 
 
 def test_no_signal_slips_by_between_the_check_and_sigsuspend(fork: Fork, gate: Callable[[], Gate]) -> None:
-    rounds, go = 2000, gate()
+    rounds, go = 10_000, gate()
 
     def send(target: int) -> None:
         for _ in range(rounds):
