@@ -1,0 +1,72 @@
+"""Run a part of CPython's own tests in a process that holds a handler of ours, which must work all the while.
+
+Arguments: the name of the tests, which part of how many, and those to leave out. It says "ready" when signals may come.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unittest
+from typing import TYPE_CHECKING
+
+import holding  # type: ignore[import-not-found]
+from test import support  # type: ignore[import-not-found]
+from test.support import script_helper  # type: ignore[import-not-found]
+
+from unixipc import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Result(unittest.TextTestResult):
+    """Looks after each test whether the handler is still installed, and works."""
+
+    lost = False
+
+    def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        super().stopTest(test)
+        before = len(holding.received)
+        libc.sigqueue(os.getpid(), holding.SIGNAL, before)
+        mine = [info.si_value for info in holding.received[before:] if info.si_pid == os.getpid()]
+        if libc.sigaction(holding.SIGNAL) != holding.installed or mine != [before]:
+            print(f"{test.id()}: our handler is gone, or does not work", file=sys.stderr)
+            self.lost = True
+
+    def wasSuccessful(self) -> bool:  # noqa: N802
+        return super().wasSuccessful() and not self.lost
+
+
+def every(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
+    """Give the tests of a suite and of the suites in it."""
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from every(test)
+        else:
+            yield test
+
+
+def from_the_parent() -> list[int | None]:
+    """Give the values that came from the parent, in order."""
+    # A thread of a test may have got one: across threads nothing keeps the order.
+    return sorted(info.si_value or 0 for info in holding.received if info.si_pid == os.getppid())
+
+
+def main(name: str, part: str, parts: str, *left_out: str) -> bool:
+    """Run the tests, and tell whether all was well."""
+    # The interpreters that the tests start shall have the environment of this one.
+    vars(script_helper)["__cached_interp_requires_environment"] = True
+    support.SHORT_TIMEOUT = 10.0  # test_siginterrupt_off waits for its end
+    tests = list(every(unittest.defaultTestLoader.loadTestsFromName(name)))[int(part) :: int(parts)]
+    tests = [test for test in tests if test.id().rpartition(".")[2] not in left_out]
+    print("ready", flush=True)
+    runner = unittest.TextTestRunner(resultclass=Result, verbosity=2)  # type: ignore[arg-type]
+    result = runner.run(unittest.TestSuite(tests))
+    libc.sigprocmask(libc.SIG_BLOCK, {holding.SIGNAL})  # the interpreter gives its handlers up before it ends
+    values = from_the_parent()
+    print(f"{len(values)} signals came from the parent, {libc.signals_lost()} were lost", file=sys.stderr)
+    return result.wasSuccessful() and bool(tests) and not libc.signals_lost() and values == list(range(len(values)))
+
+
+sys.exit(0 if main(*sys.argv[1:]) else 1)
