@@ -6,6 +6,12 @@ from unixipc.libc import bsd_signal as bsd_signal
 from unixipc.libc import sysv_signal as sysv_signal
 from unixipc.signals.handling import blocked as blocked
 from unixipc.signals.handling import handling as handling
+from unixipc.signals.knowledge import DefaultAction as DefaultAction
+from unixipc.signals.knowledge import Description as Description
+from unixipc.signals.knowledge import describe as describe
+from unixipc.signals.knowledge import descriptions as descriptions
+from unixipc.signals.knowledge import name as name
+from unixipc.signals.knowledge import number as number
 from unixipc.signals.native import counting as counting
 from unixipc.signals.native import exiting as exiting
 from unixipc.signals.native import flagging as flagging
