@@ -29,6 +29,9 @@ from unixipc.signals.shutdown import stopping as stopping
 from unixipc.signals.shutdown import terminating as terminating
 from unixipc.signals.shutdown import trap as trap
 from unixipc.signals.signalfile import SignalFile as SignalFile
+from unixipc.signals.state import SignalState as SignalState
+from unixipc.signals.state import ThreadState as ThreadState
+from unixipc.signals.state import state as state
 from unixipc.signals.timers import Timer as Timer
 from unixipc.signals.waiting import suspend as suspend
 from unixipc.signals.waiting import wait as wait
