@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 DEADLINE = 30.0
 
+TIMERS = Path("/proc/self/timers")  # where the kernel has CONFIG_CHECKPOINT_RESTORE
+
 
 def pytest_configure() -> None:
     """Have an IPC namespace of our own where we may: what others make on the machine is then not taken for a leak."""
@@ -71,6 +73,7 @@ def _state() -> dict[str, object]:
         "wakeup fd": signal.set_wakeup_fd(-1),
         "alarm": signal.getitimer(signal.ITIMER_REAL)[0] > 0,
         "umask": os.umask(0o22),
+        "signal stack": libc.sigaltstack(),
     }
     os.umask(state["umask"])  # type: ignore[arg-type]
     state |= _dispositions()
@@ -79,6 +82,8 @@ def _state() -> dict[str, object]:
     for kind in ("shm", "msg", "sem"):
         things |= _sysv_ids(kind)
     things |= {f"thread {thread.name}" for thread in threading.enumerate()}
+    if TIMERS.exists():
+        things |= {f"timer {line}" for line in TIMERS.read_text().splitlines() if line.startswith("ID:")}
     return state | dict.fromkeys(things, True)
 
 
@@ -144,6 +149,16 @@ def gate(leaves_nothing_behind: None) -> Iterator[Callable[[], Gate]]:
     yield make
     for made in gates:
         made.close()
+
+
+@pytest.fixture
+def block(leaves_nothing_behind: None) -> Iterator[Callable[..., object]]:
+    """Block signals for the test, so that they can be waited for."""
+    before = libc.sigprocmask(libc.SIG_BLOCK)
+    yield lambda *signals: libc.sigprocmask(libc.SIG_BLOCK, signals)
+    while left := libc.sigpending() - before:
+        libc.sigwait(left)
+    libc.sigprocmask(libc.SIG_SETMASK, before)
 
 
 def sleeps(pid: int) -> bool:

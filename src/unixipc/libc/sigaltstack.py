@@ -53,7 +53,7 @@ class _Seen(local):
     """The stacks of other code that this thread was told of: only these can be put back."""
 
     def __init__(self) -> None:
-        self.stacks: dict[tuple[int, int], tuple[int, int]] = {}
+        self.stacks: set[tuple[int, int]] = set()
 
 
 _seen = _Seen()
@@ -78,7 +78,7 @@ def sigaltstack(ss: Stack | None = None) -> Stack:
         return Stack(memory, flags)
     if not address:
         return Stack(None, flags)
-    _seen.stacks[address, size] = address, size
+    _seen.stacks.add((address, size))
     return Stack(address, flags, size)
 
 
@@ -87,7 +87,6 @@ def _for_c(ss: Stack) -> tuple[Memory | None, int, int, int]:
         return None, 0, 0, ss.ss_flags
     if isinstance(ss.ss_sp, Memory):
         return ss.ss_sp, 0, 0, ss.ss_flags
-    seen = _seen.stacks.get((ss.ss_sp, ss.ss_size))
-    if seen is None:
+    if (ss.ss_sp, ss.ss_size) not in _seen.stacks:
         raise ValueError(f"{ss}: no stack of other code on this thread is this one, and a stack of ours is a Mapping")
-    return None, *seen, ss.ss_flags
+    return None, ss.ss_sp, ss.ss_size, ss.ss_flags
