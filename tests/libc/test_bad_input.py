@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -46,6 +47,7 @@ class Things:
         os.setpgid(0, 0)  # a process group of its own
         self.pidfd = libc.pidfd_open(self.pid)
         self.reader, self.writer = libc.pipe(libc.O_NONBLOCK | libc.O_CLOEXEC)
+        self.signalfd = libc.signalfd(-1, ())
         self.file = os.memfd_create("four pages")
         os.ftruncate(self.file, 4 * PAGE)
         self.closed_fd = os.dup(self.file)
@@ -61,6 +63,11 @@ class Things:
         libc.dlclose(self.closed_library)
         self.released_view = memoryview(b"released")
         self.released_view.release()
+
+    @cached_property
+    def timer(self) -> int:
+        """Made when it is asked for: of timers, a user can have only so many."""
+        return libc.timer_create(libc.CLOCK_MONOTONIC)
 
 
 class Thing(NamedTuple):
@@ -90,6 +97,7 @@ NO_HANDLER: Values = [None, 5, -1, 1.5, "text", object(), 2**63, (), [], Unhasha
 NO_PATH: Values = [None, 5, 1.5, object(), [], "", b"", "a\0b", b"a\0b", "\ud800", "x" * 10_000, b"/dev/null/x"]
 NO_BUFFER: Values = [None, "text", 5, object(), [1], memoryview(b"every second")[::2], Thing("released_view")]
 NO_FD = [*NO_INT, -1, -100, 2**20, Thing("closed_fd")]
+NO_SIGNALFD = [number for number in NO_FD if number != -1]  # which makes one
 NO_MEMORY = [*NO_NUMBER, 0, -1, 2**64, bytearray(PAGE), Thing("closed_mapping"), Thing("closed_attachment")]
 NO_MAPPING = [*NO_MEMORY, Thing("attachment")]
 NO_OFFSET = [*NO_NUMBER, -1, -PAGE, 4 * PAGE + 1, 2**31, 2**63, 2**64, 2**100, -(2**63), -(2**100)]
@@ -136,6 +144,13 @@ def _part_of(call: Callable[..., object], *more: object) -> Callable[..., object
 
     return part
 
+
+INFO = libc.Siginfo.queued(libc.SIGUSR1)
+NO_INFO: Values = [None, *NO_NUMBER[1:], 5, b"x" * 128, bytearray(128)]
+TIMER = Thing("timer")
+SPEC = libc.Itimerspec(0, 0)
+NO_SPEC: Values = [None, *NO_NUMBER[1:], 5, 1.5, (0, 0)]
+NO_SECONDS: Values = [*NO_NUMBER, -1, -0.5, float("inf"), float("-inf"), 2**63, 2**100, 10**400]
 
 MREMAP_FIXED = libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED
 DONTUNMAP = libc.MREMAP_MAYMOVE | libc.MREMAP_DONTUNMAP
@@ -269,6 +284,65 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
         ],
     ),
     "alarm": (untyped.alarm, [(0, NO_UNSIGNED)]),
+    "rt_sigqueueinfo": (untyped.rt_sigqueueinfo, [(PID, NO_INT), (0, NO_SIGNAL), (INFO, NO_INFO)]),
+    "rt_tgsigqueueinfo": (
+        untyped.rt_tgsigqueueinfo,
+        [(PID, NO_INT), (PID, NO_INT), (0, NO_SIGNAL), (INFO, NO_INFO)],
+    ),
+    "Siginfo.queued": (untyped.Siginfo.queued, [(libc.SIGUSR1, [*NO_SIGNAL, 0, 32, 33]), (0, NO_INT)]),
+    "Siginfo.queued pointer": (
+        lambda pointer: untyped.Siginfo.queued(libc.SIGUSR1, pointer=pointer),
+        [(0, NO_ADDRESS)],
+    ),
+    "Siginfo.queued code": (
+        lambda code: untyped.Siginfo.queued(libc.SIGUSR1, code=code),
+        [(libc.SI_QUEUE, [*NO_INT, 0, 1, libc.SI_TKILL])],
+    ),
+    "Siginfo.from_signalfd": (
+        untyped.Siginfo.from_signalfd,
+        [(bytes(128), [*NO_BUFFER, "x" * 128, b"", bytes(127), bytes(129), array("i", [0] * 128)])],
+    ),
+    "signalfd": (
+        untyped.signalfd,
+        [
+            (Thing("signalfd"), [*NO_SIGNALFD, Thing("reader"), Thing("pidfd")]),
+            ([], [None, *NO_SET]),
+        ],
+    ),
+    "signalfd flags": (lambda flags: untyped.signalfd(-1, [], flags), [(0, [*NO_INT, -1, 1])]),
+    "sigaltstack": (untyped.sigaltstack, [(None, [*NO_NUMBER[1:], 5, bytearray(PAGE), MAPPING])]),
+    "Stack": (
+        lambda *members: untyped.sigaltstack(untyped.Stack(*members)),
+        [
+            (
+                None,
+                [*NO_MEMORY[1:], 1, PAGE, 2**63, Thing("taken"), Thing("attachment")],
+            ),
+            (0, [*NO_NUMBER, 3, 4, -1, 2**32, 2**64]),
+            (0, [*NO_NUMBER, -1, 2**64, 2**100]),
+        ],
+    ),
+    "setitimer": (untyped.setitimer, [(libc.ITIMER_REAL, [*NO_INT, -1, 3, 99]), (SPEC, NO_SPEC)]),
+    "getitimer": (untyped.getitimer, [(libc.ITIMER_REAL, [*NO_INT, -1, 3, 99])]),
+    "timer_create": (
+        untyped.timer_create,
+        [(libc.CLOCK_MONOTONIC, [*NO_INT, 17, 99, -(2**31)]), (None, [*NO_NUMBER[1:], 5])],
+    ),
+    "timer_settime": (untyped.timer_settime, [(TIMER, [*NO_INT, -1]), (0, NO_INT), (SPEC, NO_SPEC)]),
+    "timer_gettime": (untyped.timer_gettime, [(TIMER, [*NO_INT, -1])]),
+    "timer_getoverrun": (untyped.timer_getoverrun, [(TIMER, [*NO_INT, -1])]),
+    "timer_delete": (untyped.timer_delete, [(TIMER, [*NO_INT, -1])]),
+    "Itimerspec": (untyped.Itimerspec, [(0, NO_SECONDS), (0, NO_SECONDS)]),
+    "Sigevent": (
+        lambda *members: untyped.timer_create(libc.CLOCK_MONOTONIC, untyped.Sigevent(*members)),
+        [
+            (libc.SIGEV_SIGNAL, [*NO_INT, libc.SIGEV_THREAD, 3, -1]),
+            (libc.SIGUSR1, [*NO_SIGNAL, 0, 32, 33]),
+            (0, NO_INT),
+            (0, NO_INT),
+            (None, NO_ADDRESS),
+        ],
+    ),
     "sigaction": (
         untyped.sigaction,
         [

@@ -476,8 +476,9 @@ class Chameleon(int):
 
 def test_an_address_that_lies_about_itself_is_refused(fork: Fork) -> None:
     def child() -> None:
-        Others()
+        others = Others()
         seen = libc.sigaltstack()
+        assert seen.ss_sp == others.address
         liar = Chameleon(0xDEAD_0000)
         liar.alike = hash(seen.ss_sp)
         with pytest.raises(ValueError, match="a stack of ours is a Mapping"):
