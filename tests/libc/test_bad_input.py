@@ -103,6 +103,7 @@ NO_MAPPING = [*NO_MEMORY, Thing("attachment")]
 NO_OFFSET = [*NO_NUMBER, -1, -PAGE, 4 * PAGE + 1, 2**31, 2**63, 2**64, 2**100, -(2**63), -(2**100)]
 NO_LENGTH = NO_OFFSET[1:]  # None is one
 NO_LIBRARY: Values = [*NO_NUMBER, 0, 1, -1, 2**63, libc.dlsym(libc.RTLD_DEFAULT, "labs"), Thing("closed_library")]
+NO_FILE: Values = [path for path in NO_PATH if path not in (None, "", b"")]  # these name the program
 NO_SYMBOL: Values = [None, 5, 1.5, object(), [], "", b"", "a\0b", b"a\0b", "\ud800", "x" * 10_000, b"\xff"]
 
 MAPPING, SEGMENT, QUEUE, PID = Thing("mapping"), Thing("segment"), Thing("queue"), Thing("pid")
@@ -380,7 +381,7 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
     "dlopen": (
         untyped.dlopen,
         [
-            ("libm.so.6", [path for path in NO_PATH if path not in (None, "", b"")]),
+            ("libm.so.6", NO_FILE),
             (libc.RTLD_NOW, [*NO_INT, 0, -1, 2**30 | 1, 2**31 + 1]),
         ],
     ),

@@ -1,5 +1,13 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, pipes, signals, sysv, timers
+from unixipc.cli.mechanisms import handlers, mappings, native, pipes, signals, sysv, timers
 
-MECHANISMS = (*signals.family, *handlers.family, *timers.family, *sysv.family, *mappings.family, *pipes.family)
+MECHANISMS = (
+    *signals.family,
+    *handlers.family,
+    *native.family,
+    *timers.family,
+    *sysv.family,
+    *mappings.family,
+    *pipes.family,
+)
