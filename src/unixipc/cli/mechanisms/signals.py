@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from unixipc import libc
+from unixipc import libc, signals
 from unixipc.cli.exchange import ROUNDS, Exchange, UnavailableError, expect, median_time
 from unixipc.cli.tour import Family
 
@@ -235,3 +235,38 @@ def signals_as_a_file(exchange: Exchange) -> float:
         return libc.Siginfo.from_signalfd(libc.read(descriptor(-1, tuple(signals)), libc.SIGNALFD_SIGINFO_SIZE))
 
     return _volley(exchange, queue, accept, libc.SI_QUEUE)
+
+
+@family.mechanism(
+    "state of a process", calls="kill tgkill sigqueue sigwaitinfo", travels=f"{ROUNDS} x 3 signals, seen waiting"
+)
+def state_of_a_process(exchange: Exchange) -> float:
+    """Read from /proc what waits for another process, and for its thread alone."""
+
+    def takes() -> None:
+        for number in range(ROUNDS):
+            sender = sender_of(libc.sigwaitinfo({READY}))
+            taken = [libc.sigwaitinfo({signum}) for signum in (libc.SIGUSR1, libc.SIGUSR2, NEWS)]
+            expect({sender_of(info) for info in taken}, {sender}, "senders of what was waiting")
+            queue(sender, DONE, number)
+
+    taking = exchange.fork(takes)
+    exchange.object = f"pid {taking.pid}"
+
+    def looks() -> float:
+        def look(number: int) -> None:
+            libc.kill(taking.pid, libc.SIGUSR1)
+            libc.tgkill(taking.pid, taking.pid, libc.SIGUSR2)
+            queue(taking.pid, NEWS, number)
+            found = signals.state(taking.pid)
+            (thread,) = found.threads
+            expect((found.pending, thread.pending), ({libc.SIGUSR1, NEWS}, {libc.SIGUSR2}), "what waits")
+            expect((found.pending | thread.pending) - thread.blocked, set(), "what of it is not blocked")
+            queue(taking.pid, READY)
+            expect(libc.sigwaitinfo({DONE}).si_value, number, "answer")
+
+        return median_time(look)
+
+    looking = exchange.fork(looks)
+    exchange.finish(looking, taking)
+    return looking.result()
