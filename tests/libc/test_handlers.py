@@ -523,7 +523,7 @@ def test_handlers_say_what_they_are_and_cannot_be_changed() -> None:
             with pytest.raises((AttributeError, TypeError)):
                 setattr(handler, name, 5)
     assert copy.copy(counter) == counter
-    assert pickle.loads(pickle.dumps(end)) == end  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(end)) == end
     for handler in (counter, flag, recorder):
         with pytest.raises(TypeError, match="cannot pickle"):
             pickle.dumps(handler)
