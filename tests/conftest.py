@@ -20,19 +20,23 @@ from unixipc import libc, processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CLONE_NEWIPC = 0x08000000  # os.CLONE_NEWIPC from 3.12 on
+CLONE_NEWIPC, CLONE_NEWNS = 0x08000000, 0x00020000  # in os from 3.12 on
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 DEADLINE = 30.0
 
-TIMERS = Path("/proc/self/timers")  # where the kernel has CONFIG_CHECKPOINT_RESTORE
+TIMERS = Path("/proc/self/timers")  # where the kernel has CONFIG_CHECKPOINT_RESTORE; the delivery's own sends SIGRTMAX
 
 
 def pytest_configure() -> None:
-    """Have an IPC namespace of our own where we may: what others make on the machine is then not taken for a leak."""
-    ctypes.CDLL(None).unshare(CLONE_NEWIPC)
+    """Have IPC objects and a /dev/shm of our own where we may: what others make is then not taken for a leak."""
+    c = ctypes.CDLL(None)
+    c.unshare(CLONE_NEWIPC)
+    if c.unshare(CLONE_NEWNS) == 0 and c.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:
+        c.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, None)
 
 
 def _open_descriptors() -> dict[str, str]:
@@ -83,7 +87,8 @@ def _state() -> dict[str, object]:
         things |= _sysv_ids(kind)
     things |= {f"thread {thread.name}" for thread in threading.enumerate()}
     if TIMERS.exists():
-        things |= {f"timer {line}" for line in TIMERS.read_text().splitlines() if line.startswith("ID:")}
+        timers = [timer.splitlines() for timer in TIMERS.read_text().split("ID: ")[1:]]
+        things |= {f"timer {timer[0]}" for timer in timers if not timer[1].startswith(f"signal: {libc.SIGRTMAX}/")}
     return state | dict.fromkeys(things, True)
 
 
