@@ -26,7 +26,7 @@ from conftest import DEADLINE, Fork, Gate, sleeps
 from unixipc import libc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 USR1, CHLD, RT = libc.SIGUSR1, libc.SIGCHLD, libc.SIGRTMIN
 BESIDE = Path(__file__).parent / "beside"
@@ -56,7 +56,21 @@ def _lacks(name: str) -> bool:
         return True
 
 
-def test_cpython_s_own_tests_pass_beside_a_handler_of_ours_that_is_called_again_and_again(tmp_path: Path) -> None:
+@pytest.fixture
+def in_the_foreground() -> Iterator[None]:
+    """Have the terminal's signals, which a shell ignores for what runs in the background, and CPython's tests need."""
+    before = {signum: libc.sigaction(signum) for signum in (libc.SIGINT, libc.SIGQUIT)}
+    for signum, action in before.items():
+        if action.handler == libc.SIG_IGN:
+            libc.sigaction(signum, libc.Sigaction(libc.SIG_DFL))
+    yield
+    for signum, action in before.items():
+        libc.sigaction(signum, action)
+
+
+def test_cpython_s_own_tests_pass_beside_a_handler_of_ours_that_is_called_again_and_again(
+    in_the_foreground: None, tmp_path: Path
+) -> None:
     """None is left out: on 3.11, 3.12 and 3.13 all of them pass without us."""
     if lacking := [name for name in PARTS if _lacks(name)]:
         pytest.skip(f"this Python comes without its own tests: there is no {', '.join(lacking)}")

@@ -408,9 +408,8 @@ def _children(say: Say, flag: str, *folder: str) -> None:
 
     def handler(signum: int, info: libc.Siginfo) -> None:
         nonlocal caught
-        assert info.si_status is not None
         say("code", info.si_code)
-        say("status", info.si_status)
+        say("status", info.si_status or 0)
         say("ours", info.si_pid == child)
         caught = True
 
@@ -430,6 +429,7 @@ def _children(say: Say, flag: str, *folder: str) -> None:
         nonlocal child
         child = os.fork()
         if child == 0:
+            libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
             if signum == 0:
                 os._exit(7)
             libc.raise_(signum)
@@ -441,13 +441,12 @@ def _children(say: Say, flag: str, *folder: str) -> None:
             libc.kill(child, signum)
         if flag != "nocldstop":
             await_handler()
-        info = os.waitid(os.P_PID, child, options)
-        assert info is not None
-        say("changed", info.si_code)
+        say("changed", cast("os.waitid_result", os.waitid(os.P_PID, child, options)).si_code)
 
     if folder:
         resource.setrlimit(resource.RLIMIT_CORE, (65536, 65536))
         os.chdir(*folder)
+    _install(libc.SIGQUIT, libc.SIG_DFL)
     libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGCHLD})
     flags = {"none": 0, "nocldstop": libc.SA_NOCLDSTOP, "nocldwait": libc.SA_NOCLDWAIT}
     _install_siginfo(libc.SIGCHLD, handler, (), flags[flag])
@@ -695,9 +694,12 @@ def test_a_call_is_interrupted_or_goes_on_as_in_c(
                     with subprocess.Popen(
                         [program("interrupted"), *arguments], stdout=says, env={}, pass_fds=inherited
                     ) as running:
-                        _interrupt(running.pid, progress, len(flags))
-                        release()
-                        assert running.wait(DEADLINE) == 0
+                        try:
+                            _interrupt(running.pid, progress, len(flags))
+                            release()
+                            assert running.wait(DEADLINE) == 0
+                        finally:
+                            running.kill()
                 else:
                     child = fork(_interrupted, _sayer(says), *arguments)
                     _interrupt(child.pid, progress, len(flags))

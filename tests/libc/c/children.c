@@ -3,6 +3,7 @@
  */
 #include "common.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static pid_t child;
@@ -37,6 +38,7 @@ static void reap(void) {
 static void start(int signum) {
     child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (signum == 0) {
             _exit(7);
         }
@@ -68,6 +70,7 @@ int main(int argc, char **argv) {
     if (argc > 2 && (setrlimit(RLIMIT_CORE, &core) != 0 || chdir(argv[2]) != 0)) {
         return 104;
     }
+    signal(SIGQUIT, SIG_DFL); /* a shell ignores it for what it runs in the background */
     change_mask(SIG_BLOCK, own, 1);
     install_siginfo(SIGCHLD, handler, NULL, 0, flags);
     for (int i = 0; i < (argc > 2 ? 3 : 2); i++) {
