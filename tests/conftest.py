@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import shutil
 import signal
@@ -28,7 +29,8 @@ T = TypeVar("T")
 
 DEADLINE = 30.0
 
-TIMERS = Path("/proc/self/timers")  # where the kernel has CONFIG_CHECKPOINT_RESTORE; the delivery's own sends SIGRTMAX
+TIMERS = Path("/proc/self/timers")  # where the kernel has CONFIG_CHECKPOINT_RESTORE
+POKES = {libc.SIGURG, libc.SIGRTMAX}  # what the timer of the delivery itself sends
 
 
 def pytest_configure() -> None:
@@ -87,8 +89,8 @@ def _state() -> dict[str, object]:
         things |= _sysv_ids(kind)
     things |= {f"thread {thread.name}" for thread in threading.enumerate()}
     if TIMERS.exists():
-        timers = [timer.splitlines() for timer in TIMERS.read_text().split("ID: ")[1:]]
-        things |= {f"timer {timer[0]}" for timer in timers if not timer[1].startswith(f"signal: {libc.SIGRTMAX}/")}
+        timers = re.findall(r"^ID: (\d+)\nsignal: (\d+)/", TIMERS.read_text(), re.MULTILINE)
+        things |= {f"timer {number}" for number, signum in timers if int(signum) not in POKES}
     return state | dict.fromkeys(things, True)
 
 
