@@ -102,7 +102,9 @@ def test_no_signal_in_time_is_a_timeout_that_names_the_signals(block: Callable[.
     block(FIRST)
     with SignalFile([FIRST]) as file:
         for timeout in (0, SOON):
-            with pytest.raises(TimeoutError, match=rf"none of SignalSet\({{SIGRTMIN}}\) came within {timeout} seconds"):
+            with pytest.raises(
+                TimeoutError, match=rf"receive\(SignalSet\({{SIGRTMIN}}\), {timeout}\): .*none of them came"
+            ):
                 file.receive(timeout)
 
 
@@ -137,7 +139,7 @@ def test_a_handler_that_raises_ends_the_wait_and_loses_nothing(fork: Fork) -> No
 @pytest.mark.parametrize("timeout", [-1, -0.001, -math.inf, math.nan])
 def test_what_is_no_timeout_is_a_value_error(timeout: float, block: Callable[..., object]) -> None:
     block(FIRST)
-    with SignalFile([FIRST]) as file, pytest.raises(ValueError, match="must be a number of seconds, 0 or more"):
+    with SignalFile([FIRST]) as file, pytest.raises(ValueError, match="a number of seconds from 0 up"):
         file.receive(timeout)
 
 
@@ -304,7 +306,7 @@ def test_what_the_delivery_to_a_handler_holds_back_does_not_count_as_blocked(for
 
 def test_wrong_signals_make_no_file() -> None:
     untyped: Any = SignalFile
-    for wrong, error in [(None, TypeError), (5, TypeError), (["x"], TypeError), ([0], OSError), ([32], OSError)]:
+    for wrong, error in [(None, TypeError), (5.0, TypeError), (["x"], TypeError), ([0], OSError), ([32], OSError)]:
         with pytest.raises(error):
             untyped(wrong)
     gc.collect()

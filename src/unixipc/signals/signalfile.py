@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
 import time
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
+from unixipc._check import failure
+from unixipc.signals.arguments import signal_set
+from unixipc.signals.state import state
+from unixipc.signals.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
+
+    from unixipc.signals.arguments import Signals
 
 _RECORD = libc.SIGNALFD_SIGINFO_SIZE
 _AT_ONCE = 512
-_LONGEST = 86400.0  # poll(2) counts milliseconds in an int
 _ENDING = 0.1  # a thread that was joined may take a moment to be gone
 
 
@@ -34,7 +38,7 @@ class SignalFile:
     child that inherits it reads the child's own signals from it. Leaving its with-block closes it.
     """
 
-    def __init__(self, signals: Iterable[int]) -> None:
+    def __init__(self, signals: Signals) -> None:
         self._signals = _blocked_everywhere(signals)
         self._fd = libc.signalfd(-1, self._signals, libc.SFD_CLOEXEC | libc.SFD_NONBLOCK)
 
@@ -58,7 +62,7 @@ class SignalFile:
             raise ValueError("this file of signals is closed")
         return self._fd
 
-    def update(self, signals: Iterable[int]) -> None:
+    def update(self, signals: Signals) -> None:
         """Receive these signals from now on, and no others."""
         chosen = _blocked_everywhere(signals)
         libc.signalfd(self.fileno(), chosen)
@@ -78,17 +82,16 @@ class SignalFile:
         return received
 
     def receive(self, timeout: float | None = None) -> libc.Siginfo:
-        """Receive the next signal; TimeoutError when none came within so many seconds, and 0 only looks."""
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"the timeout is {timeout}: it must be a number of seconds, 0 or more")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
+        """Receive the next signal, within so many seconds; 0 only looks. TimeoutError when none came."""
+        deadline = Deadline(timeout)
         while not (records := self._read(1)):
-            left = _LONGEST if deadline is None else min(deadline - time.monotonic(), _LONGEST)
-            if left <= 0:
-                raise TimeoutError(f"none of {self._signals!r} came within {timeout} seconds")
-            poll.poll(left * 1000)
+            try:
+                ready = libc.ppoll([(self.fileno(), select.POLLIN)], deadline.left())
+            except InterruptedError:
+                continue
+            if not ready:
+                advice = "none of them came in time"
+                raise failure(errno.ETIMEDOUT, "receive", self._signals, timeout, advice=advice)
         return records[0]
 
     def _read(self, count: int) -> list[libc.Siginfo]:
@@ -124,10 +127,10 @@ class SignalFile:
             self.close()
 
 
-def _blocked_everywhere(signals: Iterable[int]) -> libc.SignalSet:
+def _blocked_everywhere(signals: Signals) -> libc.SignalSet:
     """Give back a set of signals that no thread of the process takes away from a file of them, or say which do."""
-    chosen = libc.SignalSet(signals)
-    if never := libc.SignalSet(chosen & {libc.SIGKILL, libc.SIGSTOP}):
+    chosen = signal_set(signals)
+    if never := chosen & {libc.SIGKILL, libc.SIGSTOP}:
         raise ValueError(f"nothing can receive {never!r}: the kernel lets nobody block them")
     deadline = time.monotonic() + _ENDING
     while takers := _takers(chosen):
@@ -144,20 +147,6 @@ def _blocked_everywhere(signals: Iterable[int]) -> libc.SignalSet:
 
 def _takers(signals: libc.SignalSet) -> dict[int, libc.SignalSet]:
     """Tell which threads do not block which of the signals."""
-    here = threading.get_native_id()
-    masks = {here: libc.sigprocmask(libc.SIG_BLOCK)}  # without what the delivery to handlers holds back
-    for task in Path("/proc/self/task").iterdir():
-        tid = int(task.name)
-        if tid != here and (mask := _mask_of(task)) is not None:
-            masks[tid] = mask
-    return {tid: libc.SignalSet(signals - mask) for tid, mask in masks.items() if signals - mask}
-
-
-def _mask_of(task: Path) -> libc.SignalSet | None:
-    """Read the mask of a thread; None when it has ended."""
-    try:
-        status = (task / "status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    words = next(line.split() for line in status.splitlines() if line.startswith("SigBlk:"))
-    return libc.SignalSet.from_mask(int(words[1], 16))
+    masks = {thread.tid: thread.blocked for thread in state().threads}
+    masks[threading.get_native_id()] = libc.sigprocmask(libc.SIG_BLOCK)  # without what the delivery holds back
+    return {tid: signals - mask for tid, mask in masks.items() if signals - mask}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from unixipc.signals.arguments import Signals
 
+_FOR_EVER = 1e9  # seconds: the kernel would take no more than some hundred times as many
 _UNBLOCKABLE = {libc.SIGKILL, libc.SIGSTOP}
 
 
@@ -24,7 +25,7 @@ class Deadline:
     def __init__(self, timeout: float | None) -> None:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"a timeout is None or a number of seconds from 0 up, not {timeout}")
-        self._end = None if timeout is None else time.monotonic() + timeout
+        self._end = None if timeout is None or timeout > _FOR_EVER else time.monotonic() + timeout
 
     def left(self) -> float | None:
         """Tell how many seconds are left, at least 0."""
