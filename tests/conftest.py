@@ -34,7 +34,12 @@ POKES = {libc.SIGURG, libc.SIGRTMAX}  # what the timer of the delivery itself se
 
 
 def pytest_configure() -> None:
-    """Have IPC objects and a /dev/shm of our own where we may: what others make is then not taken for a leak."""
+    """Begin as in a shell of one's own, also in the background, where shells have SIGINT and SIGQUIT ignored.
+
+    IPC objects and /dev/shm are our own where we may: what others make is then not taken for a leak.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     c = ctypes.CDLL(None)
     c.unshare(CLONE_NEWIPC)
     if c.unshare(CLONE_NEWNS) == 0 and c.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:

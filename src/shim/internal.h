@@ -65,6 +65,9 @@ struct uipc_siginfo {
 };
 void uipc_siginfo(const siginfo_t *info, struct uipc_siginfo *decoded);
 
+/* What sigqueue(3) sends: a value, from this process. */
+void uipc_siginfo_with_value(siginfo_t *info, int signum, int code, union sigval value);
+
 /* One delivered signal whose Python handler has not run yet. */
 struct uipc_record {
     siginfo_t info; /* as the kernel gave it */

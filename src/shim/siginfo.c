@@ -2,7 +2,9 @@
  * siginfo_layout() the cases that the page leaves open. */
 #include "internal.h"
 
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,14 +109,42 @@ void uipc_siginfo(const siginfo_t *info, struct uipc_siginfo *decoded) {
     }
 }
 
+/* getpid(2) without the system call: the kernel zeroes the page in a child, however that was made. */
+static int own_pid(void) {
+    static _Atomic(atomic_int *) known;
+    atomic_int *place = atomic_load(&known);
+    if (place == NULL) {
+        const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+        void *const page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED) {
+            return getpid();
+        }
+        if (madvise(page, size, MADV_WIPEONFORK) < 0 || !atomic_compare_exchange_strong(&known, &place, page)) {
+            munmap(page, size);
+            return getpid();
+        }
+        place = page;
+    }
+    int pid = atomic_load(place);
+    if (pid == 0) {
+        pid = getpid();
+        atomic_store(place, pid);
+    }
+    return pid;
+}
+
+void uipc_siginfo_with_value(siginfo_t *info, int signum, int code, union sigval value) {
+    memset(info, 0, sizeof *info);
+    info->si_signo = signum;
+    info->si_code = code;
+    info->si_pid = own_pid();
+    info->si_uid = getuid();
+    info->si_value = value;
+}
+
 static int queued(int signum, int code, union sigval value, void *raw) {
     siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = signum;
-    info.si_code = code;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value = value;
+    uipc_siginfo_with_value(&info, signum, code, value);
     memcpy(raw, &info, sizeof info);
     return 0;
 }

@@ -1,10 +1,8 @@
 /* signal(7): sending, masks and waits. What a handler meets on its way to Python is in delivery.c. */
 #include "internal.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,39 +21,10 @@ int uipc_tgkill(int tgid, int tid, int signum) {
 
 int uipc_raise(int signum) { return uipc_tgkill(getpid(), (int)syscall(SYS_gettid), signum); }
 
-/* getpid(2) without the system call: the kernel zeroes the page in a child, however that was made. */
-static int own_pid(void) {
-    static _Atomic(atomic_int *) known;
-    atomic_int *place = atomic_load(&known);
-    if (place == NULL) {
-        const size_t size = (size_t)sysconf(_SC_PAGESIZE);
-        void *const page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (page == MAP_FAILED) {
-            return getpid();
-        }
-        if (madvise(page, size, MADV_WIPEONFORK) < 0 || !atomic_compare_exchange_strong(&known, &place, page)) {
-            munmap(page, size);
-            return getpid();
-        }
-        place = page;
-    }
-    int pid = atomic_load(place);
-    if (pid == 0) {
-        pid = getpid();
-        atomic_store(place, pid);
-    }
-    return pid;
-}
-
 /* As sigqueue(3), which spends a third of its time on asking for the pid and the uid. */
 static int queue_value(int pid, int signum, union sigval value) {
     siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = signum;
-    info.si_code = SI_QUEUE;
-    info.si_pid = own_pid();
-    info.si_uid = getuid();
-    info.si_value = value;
+    uipc_siginfo_with_value(&info, signum, SI_QUEUE, value);
     return uipc_is_reserved(signum) ? -EINVAL : uipc_result((int)syscall(SYS_rt_sigqueueinfo, pid, signum, &info));
 }
 
