@@ -6,6 +6,7 @@ import os
 import pickle
 import select
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -26,6 +27,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _CHUNK = 65536
+_ENDING = 0.1
 
 
 def fork(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Child[_T]:
@@ -35,7 +37,7 @@ def fork(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> 
     runs in it. What the function returns or raises must pickle to come back. A process with several threads is not
     forked (RuntimeError): the child would have their locks, but not them.
     """
-    threads = len(list(Path("/proc/self/task").iterdir()))
+    threads = _threads()
     if threads > 1:
         raise RuntimeError(f"fork() of a process with {threads} threads: the child could wait for their locks for ever")
     for stream in (sys.stdout, sys.stderr):
@@ -96,6 +98,16 @@ def _call(mask: SignalSet, function: Callable[_P, _T], *args: _P.args, **kwargs:
             return False, ChildProcessError(f"{type(error).__name__}: {error}"), story
         return False, error, story
     return True, result, ""
+
+
+def _threads() -> int:
+    """Count the threads; one that has been joined may take a moment to be gone from the kernel, too."""
+    deadline = time.monotonic() + _ENDING
+    while (count := len(list(Path("/proc/self/task").iterdir()))) > 1:
+        if threading.active_count() > 1 or time.monotonic() > deadline:
+            break
+        os.sched_yield()
+    return count
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -294,23 +294,26 @@ def signal_or_descriptor(exchange: Exchange) -> float:
 def a_stream_of_signals(exchange: Exchange) -> float:
     """Subscribe twice to a signal; each receiver gets every value, in order."""
 
-    def receives() -> None:
-        with signals.receiver(NEWS) as first, signals.receiver({NEWS, READY}) as second:
-            for number in range(ROUNDS):
-                infos = [receiver.receive() for receiver in (first, second)]
-                expect([info.si_value for info in infos], [number, number], "values")
-                queue(sender_of(infos[0]), DONE, number)
-
-    receiving = exchange.fork(receives)
-    exchange.object = f"pid {receiving.pid}"
-
     def sends() -> float:
+        receiving_pid = sender_of(libc.sigwaitinfo({READY}))
+
         def send(number: int) -> None:
-            libc.sigqueue(receiving.pid, NEWS, number)
+            queue(receiving_pid, NEWS, number)
             expect(libc.sigwaitinfo({DONE}).si_value, number, "answer")
 
         return median_time(send)
 
     sending = exchange.fork(sends)
+
+    def receives() -> None:
+        with signals.receiver(NEWS) as first, signals.receiver({NEWS, libc.SIGUSR1}) as second:
+            queue(sending.pid, READY)
+            for number in range(ROUNDS):
+                values = [receiver.receive().si_value for receiver in (first, second)]
+                expect(values, [number, number], "values")
+                queue(sending.pid, DONE, number)
+
+    receiving = exchange.fork(receives)
+    exchange.object = f"pid {receiving.pid}"
     exchange.finish(sending, receiving)
     return sending.result()
