@@ -54,7 +54,8 @@ int uipc_run_handlers(PyObject *module) {
 }
 
 /* CPython has seen a signal of which we have no record. Either an outer call has run it already, or other code put
- * CPython's handler in place of ours. */
+ * CPython's handler in place of ours. Then the siginfo is what the kernel gives where it had no room for one: SI_USER
+ * from process 0. */
 static int deliver_without_record(PyObject *module, PyObject *number, uint64_t ran) {
     unsigned int flags;
     const long signum = PyLong_AsLong(number);
@@ -64,7 +65,13 @@ static int deliver_without_record(PyObject *module, PyObject *number, uint64_t r
     if (signum < 1 || signum > 64 || (ran & uipc_bit((int)signum)) || !uipc_repair((int)signum, &flags)) {
         return 0;
     }
-    return call_handler(module, number, flags & SA_SIGINFO ? Py_None : NULL);
+    PyObject *info = NULL;
+    if (flags & SA_SIGINFO && (info = uipc_siginfo_object(module, &(siginfo_t){.si_signo = (int)signum})) == NULL) {
+        return -1;
+    }
+    const int result = call_handler(module, number, info);
+    Py_XDECREF(info);
+    return result;
 }
 
 PyDoc_STRVAR(dispatch_doc, "dispatch(signum=0, frame=None, /)\n--\n\nRun the handlers of all recorded signals. CPython "
