@@ -46,9 +46,8 @@ static struct {
     pthread_t main_thread;
     atomic_int main_tid;
 
-    atomic_int poke;        /* the signal that wakes the main thread out of a blocking call, once one was needed */
-    atomic_bool persistent; /* whether calls that the poke interrupts end: else the kernel restarts those it can */
-    int timer;              /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
+    atomic_int poke; /* the signal that wakes the main thread out of a blocking call, once one was needed */
+    int timer;       /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
     int timer_signal;
     unsigned int patience;
     _Atomic int64_t next_look; /* in milliseconds: when the timer has certainly sent it */
@@ -161,11 +160,11 @@ static void note_interruption(int what) {
 
 static void on_poke(int signum);
 
-static bool is_poke(int signum) {
-    struct sigaction kernel;
-    return signum != 0 && sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == on_poke;
+static bool is_poke(int signum, struct sigaction *kernel) {
+    return signum != 0 && sigaction(signum, NULL, kernel) == 0 && kernel->sa_handler == on_poke;
 }
 
+/* `persistent`: whether calls that the poke interrupts end; else the kernel restarts those it can. */
 static void install_poke(int signum, bool persistent) {
     struct sigaction kernel;
     memset(&kernel, 0, sizeof kernel);
@@ -173,20 +172,22 @@ static void install_poke(int signum, bool persistent) {
     sigfillset(&kernel.sa_mask);
     kernel.sa_flags = SA_ONSTACK | (persistent ? 0 : SA_RESTART);
     sigaction(signum, &kernel, NULL);
-    atomic_store(&state.persistent, persistent);
 }
 
-/* A real-time signal that nobody handles gets our handler; if somebody has taken it since, the next one. 0: none. */
+static bool is_persistent(const struct sigaction *kernel) { return !(kernel->sa_flags & SA_RESTART); }
+
+/* A signal that nobody handles gets our handler; if somebody has taken it since, the next one. 0: none. SIGURG comes
+ * first: other code that sets its default again has it ignored, where a poke that is a real-time signal would kill. */
 static int find_poke(bool persistent) {
+    struct sigaction kernel;
     int signum = atomic_load(&state.poke);
-    if (is_poke(signum)) {
-        if (persistent != atomic_load(&state.persistent)) {
+    if (is_poke(signum, &kernel)) {
+        if (persistent != is_persistent(&kernel)) {
             install_poke(signum, persistent);
         }
         return signum;
     }
-    for (signum = SIGRTMAX; signum >= SIGRTMIN; signum--) {
-        struct sigaction kernel;
+    for (signum = SIGURG; signum == SIGURG || signum >= SIGRTMIN; signum = signum == SIGURG ? SIGRTMAX : signum - 1) {
         if (sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == SIG_DFL) {
             install_poke(signum, persistent);
             atomic_store(&state.poke, signum);
@@ -265,11 +266,29 @@ static void on_poke(int signum) {
     if (on_main_thread()) {
         if (uipc_records_wait()) {
             look_again(state.patience < PATIENCE_AT_MOST ? 2 * state.patience : PATIENCE_AT_MOST, 0, true);
-        } else if (signum == atomic_load(&state.poke) && atomic_load(&state.persistent)) {
-            install_poke(signum, false);
+        } else {
+            struct sigaction kernel;
+            if (signum == atomic_load(&state.poke) && is_poke(signum, &kernel) && is_persistent(&kernel)) {
+                install_poke(signum, false);
+            }
         }
     }
     errno = saved_errno;
+}
+
+/* The main thread has all signals blocked and is about to block the poke, which would be left pending, for
+ * sigpending(2) to show: no record waits. */
+static void stop_looking(uint64_t current, uint64_t next) {
+    const int signum = atomic_load(&state.poke);
+    const uint64_t poke = signum == 0 ? 0 : uipc_bit(signum);
+    struct sigaction kernel;
+    if (state.timer != 0 && next & ~current & poke && is_poke(signum, &kernel)) {
+        const struct itimerspec never = {0};
+        const struct timespec at_once = {0};
+        syscall(SYS_timer_settime, state.timer - 1, 0, &never, NULL);
+        syscall(SYS_rt_sigtimedwait, &poke, NULL, &at_once, sizeof poke);
+        atomic_store(&state.next_look, 0);
+    }
 }
 
 bool uipc_is_poke(const siginfo_t *info) {
@@ -296,7 +315,8 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
         /* The kernel's frame has 8 bytes of mask where glibc's type has 128: touch no more than these. */
         uint64_t uc_sigmask;
         memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
-        if (now() >= atomic_load(&state.next_look)) {
+        const bool put_off = state.patience > PATIENCE && !uipc_records_wait(); /* for a record that is taken now */
+        if (now() >= atomic_load(&state.next_look) || put_off) {
             look_again(PATIENCE, uc_sigmask, false);
         }
         keep(signum, info, &uc_sigmask);
@@ -471,6 +491,7 @@ int uipc_sigprocmask(int how, const uint64_t *set, uint64_t *oldset) {
     if (result == 0 && oldset != NULL) {
         *oldset = current;
     }
+    stop_looking(current, next);
     uipc_rt_sigprocmask(SIG_SETMASK, &next, NULL);
     return result;
 }

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_who_wants_the_signal_that_wakes_for_himself_gets_it(
     def child() -> None:
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
         assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
-        for taken in (libc.SIGRTMAX, libc.SIGRTMAX - 1):
+        for taken in (libc.SIGURG, libc.SIGRTMAX, libc.SIGRTMAX - 1):
             libc.sigaction(taken, libc.Sigaction(handled.append))
             handled.clear()
             assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
@@ -181,3 +182,55 @@ def test_a_poke_before_it_does_not_make_a_signal_restart_the_call(
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
     libc.kill(reading.pid, libc.SIGUSR1)
     assert reading.result(DEADLINE) == [libc.SIGUSR1] * 2
+
+
+@pytest.mark.parametrize("signum", [libc.SIGURG, libc.SIGRTMAX])
+def test_other_code_that_sets_the_default_again_is_not_killed_by_the_poke(fork: Fork, signum: int) -> None:
+    def child() -> str:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        libc.raise_(libc.SIGUSR1)
+        signal.signal(signum, signal.SIG_DFL)
+        time.sleep(LONGER_THAN_PATIENCE)  # time itself is what must do nothing here
+        return "alive"
+
+    assert fork(child).result(DEADLINE) == "alive"
+
+
+def test_a_poke_that_is_under_way_is_not_left_pending_by_who_blocks_it(fork: Fork) -> None:
+    def child() -> tuple[libc.SignalSet, list[int]]:
+        handled: list[int] = []
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        for _ in range(3):
+            libc.raise_(libc.SIGUSR1)
+            before = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
+            time.sleep(LONGER_THAN_PATIENCE)  # the same
+            pending = libc.sigpending()
+            libc.sigprocmask(libc.SIG_SETMASK, before)
+            if pending:
+                break
+        return pending, handled
+
+    assert fork(child).result(DEADLINE) == (libc.SignalSet(), [libc.SIGUSR1] * 3)
+
+
+def test_once_unblocked_the_poke_works_again(fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]) -> None:
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        for round_ in range(1, 4):
+            assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+            before = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
+            libc.sigprocmask(libc.SIG_SETMASK, before)
+            assert handled == [libc.SIGUSR1] * round_
+
+    fork(child).result(DEADLINE)
+
+
+def test_a_real_time_signal_that_wakes_nobody_has_its_default_action(fork: Fork) -> None:
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        libc.raise_(libc.SIGUSR1)
+        libc.raise_(libc.SIGRTMAX)
+
+    assert fork(child).wait(DEADLINE) == -libc.SIGRTMAX
