@@ -121,17 +121,19 @@ static PyType_Spec raw_siginfo_spec = {
 PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info) {
     struct uipc_module *const state = uipc_module(module);
     PyObject *self = state->spare;
-    if (self == NULL || Py_REFCNT(self) != 1 || (PyObject *)Py_TYPE(self) != state->siginfo) {
-        PyObject *const old = self;
-        self = PyType_GenericAlloc((PyTypeObject *)state->siginfo, 0);
-        if (self == NULL) {
-            return NULL;
-        }
-        state->spare = self;
-        Py_XDECREF(old);
+    if (self != NULL && Py_REFCNT(self) == 1 && (PyObject *)Py_TYPE(self) == state->siginfo) {
+        raw_siginfo_of(self)->info = *info;
+        Py_INCREF(self);
+        return self;
     }
-    raw_siginfo_of(self)->info = *info;
-    Py_INCREF(self);
+    self = PyType_GenericAlloc((PyTypeObject *)state->siginfo, 0);
+    if (self != NULL) {
+        PyObject *const old = state->spare;
+        raw_siginfo_of(self)->info = *info;
+        Py_INCREF(self);
+        state->spare = self;
+        Py_XDECREF(old); /* which may run a __del__ and come here again */
+    }
     return self;
 }
 

@@ -362,3 +362,37 @@ def test_members_cannot_be_set() -> None:
 
 def test_si_errno_is_kept() -> None:
     assert libc.Siginfo(struct.pack("@iii", 10, errno.EIO, 0).ljust(128, b"\0")).si_errno == errno.EIO
+
+
+def test_a_siginfo_that_somebody_keeps_never_changes(block: Callable[..., object]) -> None:
+    """The last one is used again, but only where nobody else has it."""
+    block(libc.SIGRTMIN)
+    kept = {}
+    for value in range(50):
+        libc.sigqueue(os.getpid(), libc.SIGRTMIN, value)
+        info = libc.sigwaitinfo(libc.SignalSet({libc.SIGRTMIN}))
+        if value % 3:
+            kept[info] = value
+    assert [info.si_value for info in kept] == list(kept.values())
+    assert all(kept[libc.Siginfo(info.raw)] == value for info, value in kept.items())
+
+
+def test_one_whose_end_waits_for_another_signal_is_not_mixed_up_with_it(block: Callable[..., object]) -> None:
+    """A class of somebody's own has a `__del__`, which runs while the next one is being made."""
+    block(libc.SIGRTMIN)
+    inner: list[libc.Siginfo] = []
+    wanted = libc.SignalSet({libc.SIGRTMIN})
+
+    class Dying(libc.Siginfo):
+        __slots__ = ()
+
+        def __del__(self) -> None:
+            inner.append(libc.sigwaitinfo(wanted))
+
+    for value in range(3):
+        libc.sigqueue(os.getpid(), libc.SIGRTMIN, value)
+    first = libc.sigwaitinfo(wanted)
+    first.__class__ = Dying
+    del first
+    outer = libc.sigwaitinfo(wanted)
+    assert (outer.si_value, [info.si_value for info in inner]) == (1, [2])
