@@ -62,7 +62,11 @@ static int deliver_without_record(PyObject *module, PyObject *number, uint64_t r
     if (signum == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (signum < 1 || signum > 64 || (ran & uipc_bit((int)signum)) || !uipc_repair((int)signum, &flags)) {
+    if (signum < 1 || signum > 64 || (ran & uipc_bit((int)signum))) {
+        return 0;
+    }
+    if (!uipc_repair((int)signum, &flags)) {
+        uipc_repair_native((int)signum);
         return 0;
     }
     PyObject *info = NULL;
@@ -140,6 +144,9 @@ static PyObject *install(PyObject *module, PyObject *args) {
                                    ? Py_NewRef(Py_None)
                                    : PyObject_CallFunctionObjArgs(uipc_module(module)->signal, number, recorded, NULL);
     if (previous != NULL) {
+        if (recorded != Py_None) {
+            uipc_know_cpython(signum);
+        }
         result = python == Py_None ? install_native(module, number, address, argument, signum, mask, flags)
                                    : install_python(module, number, python, signum, mask, flags);
         Py_DECREF(previous);

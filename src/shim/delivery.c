@@ -41,8 +41,9 @@ struct slot {
 };
 
 static struct {
-    atomic_ullong managed;     /* the signals that have a Python handler */
-    _Atomic(c_handler *) wake; /* CPython's own C handler: trips the signal, writes the wakeup fd */
+    atomic_ullong managed;        /* the signals that have a Python handler */
+    _Atomic(c_handler *) cpython; /* CPython's own C handler: trips the signal, writes the wakeup fd */
+    atomic_bool started;
     pthread_t main_thread;
     atomic_int main_tid;
 
@@ -54,6 +55,7 @@ static struct {
     struct {
         atomic_ullong mask;
         atomic_uint flags;
+        atomic_ullong native; /* the address of the handler, 0 for a Python one and for none */
     } actions[65];
 
     struct uipc_record records[RECORDS]; /* oldest first */
@@ -79,11 +81,11 @@ _Static_assert(sizeof(struct uipc_pollfd) == sizeof(struct pollfd), "the one is 
 static const uint64_t everything = UIPC_ALL_SIGNALS;
 
 static bool on_main_thread(void) {
-    return atomic_load(&state.wake) != NULL && pthread_equal(pthread_self(), state.main_thread);
+    return atomic_load(&state.started) && pthread_equal(pthread_self(), state.main_thread);
 }
 
 static void wake_interpreter(int signum) {
-    c_handler *const wake = atomic_load(&state.wake);
+    c_handler *const wake = atomic_load(&state.cpython);
     wake(signum);
 }
 
@@ -596,11 +598,12 @@ uint64_t uipc_sig_ign(void) { return (uint64_t)(uintptr_t)SIG_IGN; }
 
 static bool is_signal(int signum) { return signum >= 1 && signum <= 64 && !uipc_is_reserved(signum); }
 
-/* What the Python handler was installed with, which is not what the kernel knows. */
+/* What our handler was installed with, which the kernel does not know of a Python handler or of a displaced one. */
 int uipc_sigaction_ours(int signum, struct uipc_action *action) {
     if (!is_signal(signum)) {
         return -EINVAL;
     }
+    action->handler = atomic_load(&state.actions[signum].native);
     action->mask = atomic_load(&state.actions[signum].mask);
     action->flags = atomic_load(&state.actions[signum].flags);
     return 0;
@@ -626,6 +629,7 @@ int uipc_sigaction_get(int signum, struct uipc_action *action) {
         memset(&kernel, 0, sizeof kernel);
     }
     action->ours = kernel.sa_sigaction == on_signal;
+    action->cpythons = kernel.sa_handler != SIG_DFL && kernel.sa_handler == atomic_load(&state.cpython);
     action->handler = (uint64_t)(uintptr_t)kernel.sa_handler;
     action->flags = (unsigned int)kernel.sa_flags & ~(unsigned int)SA_RESTORER;
     if (kernel.sa_handler == SIG_DFL && action->flags == kernel_flags(signum) && action->flags & SA_RESETHAND) {
@@ -648,6 +652,12 @@ int uipc_sigaction_set(int signum, uint64_t handler, uint64_t mask, unsigned int
     const int result = uipc_result(sigaction(signum, &kernel, NULL));
     if (result == 0) {
         atomic_fetch_and(&state.managed, ~uipc_bit(signum));
+        atomic_store(&state.actions[signum].native, 0);
+    }
+    if (result == 0 && kernel.sa_handler != SIG_DFL && kernel.sa_handler != SIG_IGN) {
+        atomic_store(&state.actions[signum].mask, mask);
+        atomic_store(&state.actions[signum].flags, flags);
+        atomic_store(&state.actions[signum].native, handler);
     }
     return result;
 }
@@ -676,8 +686,8 @@ static void in_child(void) {
     uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-static int start(c_handler *wake) {
-    if (atomic_load(&state.wake) == NULL) {
+static int start(void) {
+    if (!atomic_load(&state.started)) {
         const int failed = pthread_atfork(NULL, NULL, in_child);
         if (failed != 0) {
             return -failed;
@@ -687,8 +697,8 @@ static int start(c_handler *wake) {
         }
         state.main_thread = pthread_self();
         atomic_store(&state.main_tid, (int)syscall(SYS_gettid));
+        atomic_store(&state.started, true);
     }
-    atomic_store(&state.wake, wake);
     return 0;
 }
 
@@ -704,32 +714,35 @@ static int install(int signum, bool spent) {
     return uipc_result(sigaction(signum, &kernel, NULL));
 }
 
-/* Where the kernel's action is CPython's own handler, which only trips the signal. */
-static c_handler *handler_of_cpython(int signum) {
+void uipc_know_cpython(int signum) {
     struct sigaction kernel;
-    if (!is_signal(signum) || sigaction(signum, NULL, &kernel) < 0 || kernel.sa_handler == SIG_DFL ||
-        kernel.sa_handler == SIG_IGN || kernel.sa_sigaction == on_signal) {
-        return NULL;
+    if (is_signal(signum) && sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler != SIG_DFL &&
+        kernel.sa_handler != SIG_IGN) {
+        atomic_store(&state.cpython, kernel.sa_handler);
     }
-    return kernel.sa_handler;
+}
+
+/* Whether the kernel's action is CPython's handler, which only trips the signal. */
+static bool is_cpythons(int signum) {
+    struct uipc_action action;
+    return uipc_sigaction_get(signum, &action) == 0 && action.cpythons;
 }
 
 int uipc_sigaction_python(int signum, uint64_t mask, unsigned int flags) {
-    c_handler *const wake = handler_of_cpython(signum);
-    const int started = wake == NULL ? -EINVAL : start(wake);
+    const int started = is_cpythons(signum) ? start() : -EINVAL;
     if (started < 0) {
         return started;
     }
     give_up_poke(signum);
     atomic_store(&state.actions[signum].mask, mask);
     atomic_store(&state.actions[signum].flags, flags);
+    atomic_store(&state.actions[signum].native, 0);
     atomic_fetch_or(&state.managed, uipc_bit(signum));
     return install(signum, false);
 }
 
 bool uipc_repair(int signum, unsigned int *flags) {
-    if (!is_signal(signum) || !(atomic_load(&state.managed) & uipc_bit(signum)) ||
-        handler_of_cpython(signum) != atomic_load(&state.wake)) {
+    if (!is_signal(signum) || !(atomic_load(&state.managed) & uipc_bit(signum)) || !is_cpythons(signum)) {
         return false;
     }
     *flags = atomic_load(&state.actions[signum].flags);
@@ -738,4 +751,12 @@ bool uipc_repair(int signum, unsigned int *flags) {
         atomic_fetch_and(&state.managed, ~uipc_bit(signum));
     }
     return install(signum, spent) == 0;
+}
+
+void uipc_repair_native(int signum) {
+    if (is_signal(signum) && is_cpythons(signum) && atomic_load(&state.actions[signum].native) != 0) {
+        uipc_sigaction_set(signum, atomic_load(&state.actions[signum].native), atomic_load(&state.actions[signum].mask),
+                           atomic_load(&state.actions[signum].flags));
+        uipc_raise(signum);
+    }
 }

@@ -98,6 +98,10 @@ bool uipc_is_poke(const siginfo_t *info);
 /* The dispatcher was called and there is no record: true where other code saved CPython's handler and put it back in
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
 bool uipc_repair(int signum, unsigned int *flags);
+/* The same for a native handler, which gets the signal once more. */
+void uipc_repair_native(int signum);
+/* signal.signal() has just put CPython's C handler in place. */
+void uipc_know_cpython(int signum);
 
 /* Around a blocking call: -ERESTART while records wait; and -EINTR becomes -ERESTART where the first signal that
  * interrupted it has SA_RESTART, and signal(7) lets that restart the call; or where only the delivery itself did. */

@@ -54,7 +54,8 @@ struct uipc_action {
     uint64_t handler;
     uint64_t mask;
     unsigned int flags;
-    int ours;
+    int ours;     /* the C handler behind Python handlers */
+    int cpythons; /* CPython's own */
 };
 uint64_t uipc_sig_dfl(void);
 uint64_t uipc_sig_ign(void);

@@ -51,6 +51,7 @@ class _Action(Protocol):
     mask: int
     flags: int
     ours: int
+    cpythons: int
 
 @type_check_only
 class _IpcPerm(Protocol):

@@ -9,6 +9,7 @@ import gc
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -946,3 +947,20 @@ def test_the_shim_knows_no_other_kinds() -> None:
     assert [lib.uipc_handler(kind) for kind in (-1, lib.UIPC_HANDLERS, 2**31 - 1)] == [0, 0, 0]
     for signum in (-1, 0, 65, 2**31 - 1):
         assert lib.uipc_handler_argument(signum, lib.uipc_handler(lib.UIPC_ON_COUNT)) == 0
+
+
+def test_a_handler_that_other_code_saved_and_put_back_by_the_signal_module_counts_on(fork: Fork) -> None:
+    def child() -> None:
+        counter = libc.CountHandler()
+        _install(USR1, counter, {HUP}, libc.SA_RESTART)
+        for counted in (1, 2, 3):
+            saved = signal.getsignal(USR1)
+            signal.signal(USR1, lambda *_: None)
+            signal.signal(USR1, saved)
+            assert libc.sigaction(USR1) == libc.Sigaction(counter, {HUP}, libc.SA_RESTART)
+            libc.raise_(USR1)
+            assert counter.value == counted
+        libc.raise_(USR1)
+        assert counter.value == 4
+
+    fork(child).result(DEADLINE)

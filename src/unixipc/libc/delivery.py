@@ -48,8 +48,11 @@ def _current(signum: int) -> Sigaction:
     check(lib.uipc_sigaction_get(signum, action), "sigaction", signum)
     recorded = stdlib_signal.getsignal(signum)
     handler: Handler
-    if signum in _cpython.handlers and (action.ours or _is_displaced(action.handler, recorded)):
+    # Other code may have put our dispatcher back by `signal.signal`, and with it CPython's C handler in place of ours.
+    displaced = action.cpythons and recorded is _cpython.dispatch
+    if action.ours or displaced:
         check(lib.uipc_sigaction_ours(signum, action), "sigaction", signum)
+    if (action.ours or displaced) and signum in _cpython.handlers:
         handler = _cpython.handlers[signum]
     elif action.handler in (Disposition.SIG_DFL, Disposition.SIG_IGN):
         handler = Disposition(action.handler)
@@ -59,11 +62,6 @@ def _current(signum: int) -> Sigaction:
         python = recorded if callable(recorded) and recorded is not _cpython.dispatch else None
         handler = NativeHandler(action.handler, python)
     return Sigaction(handler, SignalSet.from_mask(action.mask), action.flags)
-
-
-def _is_displaced(address: int, recorded: object) -> bool:
-    """Whether other code put our dispatcher back by `signal.signal`, and with it CPython's C handler before ours."""
-    return recorded is _cpython.dispatch and address not in (Disposition.SIG_DFL, Disposition.SIG_IGN)
 
 
 def _check_handler(signum: int, handler: object) -> Handler:
