@@ -206,12 +206,7 @@ static void poke_main_thread(void) {
         return;
     }
     siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = signum;
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_ptr = &state;
+    uipc_siginfo_with_value(&info, signum, SI_QUEUE, (union sigval){.sival_ptr = &state});
     if (syscall(SYS_rt_tgsigqueueinfo, info.si_pid, atomic_load(&state.main_tid), signum, &info) < 0) {
         syscall(SYS_tgkill, info.si_pid, atomic_load(&state.main_tid), signum);
     }
@@ -757,6 +752,6 @@ void uipc_repair_native(int signum) {
     if (is_signal(signum) && is_cpythons(signum) && atomic_load(&state.actions[signum].native) != 0) {
         uipc_sigaction_set(signum, atomic_load(&state.actions[signum].native), atomic_load(&state.actions[signum].mask),
                            atomic_load(&state.actions[signum].flags));
-        uipc_raise(signum);
+        syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), signum);
     }
 }
