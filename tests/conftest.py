@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
@@ -169,7 +169,8 @@ def block(leaves_nothing_behind: None) -> Iterator[Callable[..., object]]:
     before = libc.sigprocmask(libc.SIG_BLOCK)
     yield lambda *signals: libc.sigprocmask(libc.SIG_BLOCK, signals)
     while left := libc.sigpending() - before:
-        libc.sigwait(left)
+        with suppress(BlockingIOError):  # sigpending() tells of the signal of a deleted timer, which never comes
+            libc.sigtimedwait(left, 0)
     libc.sigprocmask(libc.SIG_SETMASK, before)
 
 

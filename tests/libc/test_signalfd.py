@@ -116,7 +116,7 @@ def test_the_processor_time_of_a_child_is_the_same(block: Callable[..., object],
     for info in (waited, read):
         assert info.si_utime is not None
         assert info.si_stime is not None
-        assert info.si_utime + info.si_stime >= 0.1 * os.sysconf("SC_CLK_TCK")
+        assert info.si_utime + info.si_stime > 0
 
 
 @pytest.mark.parametrize("value", [{"sigev_value": -7}, {"pointer": 2**63 + 1}], ids=["int", "pointer"])

@@ -158,6 +158,17 @@ def test_less_than_one_signal_cannot_be_read(n: int, block: Callable[..., object
         file.read(n)
 
 
+def test_a_signal_that_the_kernel_drops_with_its_timer_is_waited_for_no_longer(block: Callable[..., object]) -> None:
+    block(FIRST)
+    with SignalFile([FIRST]) as file:
+        with Timer(FIRST) as timer:
+            timer.start(0)
+            assert select.select([file], [], [], DEADLINE)[0]
+        file.read(1)  # it comes, or as on newer kernels, it does not
+        with pytest.raises(TimeoutError):
+            file.receive(SOON)
+
+
 # -- as a file --
 
 

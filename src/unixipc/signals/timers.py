@@ -65,7 +65,7 @@ class Timer:
         libc.timer_settime(self.id, flags, libc.Itimerspec(every, after or _SOON))
 
     def stop(self) -> None:
-        """Keep it from expiring; a signal of it that waits to be delivered may still come."""
+        """Keep it from expiring; a signal of it that is pending may still come, or be dropped (newer kernels)."""
         libc.timer_settime(self.id, 0, libc.Itimerspec(0, 0))
 
     @property
