@@ -176,7 +176,7 @@ def timer_getoverrun(timerid: int) -> int:
 def timer_delete(timerid: int) -> None:
     """Delete a timer (timer_delete(2)).
 
-    A signal of it that is pending may still come. Newer kernels drop it instead, and so when a timer is set anew, though
-    `sigpending` goes on telling of it: do not `sigwait` for what was seen there.
+    A signal of it that is pending may still come. Newer kernels drop it instead, as they do when a timer is set anew,
+    though `sigpending` goes on telling of it: do not `sigwait` for what was seen there.
     """
     check(lib.uipc_timer_delete(index(timerid)), "timer_delete", timerid, advice=_TIMER)
