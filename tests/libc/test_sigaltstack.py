@@ -31,7 +31,7 @@ ROOMY = 1 << 20  # enough for the interpreter itself
 
 unsanitized = pytest.mark.skipif(
     "libasan" in Path("/proc/self/maps").read_text(),
-    reason="the address sanitizer has signal stacks and a SIGSEGV handler of its own, and unmaps a thread's stack with it",
+    reason="the address sanitizer handles SIGSEGV itself, and unmaps the signal stack of a thread that ends",
 )
 
 HANDLER: Callable[[Callable[[int], None]], Any] = ctypes.CFUNCTYPE(None, ctypes.c_int)
