@@ -81,6 +81,15 @@ static int refuse_closed(const struct memory *memory) {
     return 0;
 }
 
+/* isinstance() believes what an object says of itself; this looks. */
+static int refuse_others(PyObject *module, PyObject *object) {
+    if (object == Py_None || PyObject_TypeCheck(object, (PyTypeObject *)uipc_module(module)->memory)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "it is no memory of ours: %R", object);
+    return -1;
+}
+
 static int refuse_stack(const struct memory *memory, const char *what) {
     if (memory->is_stack) {
         PyErr_Format(PyExc_BufferError, "cannot %s memory that signal handlers run on: sigaltstack() replaces it",
@@ -287,7 +296,8 @@ static PyObject *map(PyObject *module, PyObject *args) {
     }
     request.length = (size_t)length;
     request.offset = offset;
-    if (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0) {
+    if (refuse_others(module, target) < 0 ||
+        (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0)) {
         return NULL;
     }
     struct memory *const memory = memory_new(module, cls, FROM_MMAP);
@@ -342,7 +352,7 @@ static PyObject *attach(PyObject *module, PyObject *args) {
     unsigned long long hint;
     int flags;
     if (!PyArg_ParseTuple(args, "OOiKi:shmat", &cls, &target, &shmid, &hint, &flags) ||
-        (target != Py_None && refuse_pinned(memory_of(target), "replace") < 0)) {
+        refuse_others(module, target) < 0 || (target != Py_None && refuse_pinned(memory_of(target), "replace") < 0)) {
         return NULL;
     }
     struct memory *const memory = memory_new(module, cls, FROM_SHMAT);
@@ -392,7 +402,7 @@ static PyObject *remap(PyObject *module, PyObject *args) {
     int flags;
     unsigned long long place;
     if (!PyArg_ParseTuple(args, "OOKiK:mremap", &cls, &self, &new_size, &flags, &place) ||
-        refuse_pinned(memory_of(self), "move") < 0) {
+        refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0) {
         return NULL;
     }
     struct memory *const memory = memory_of(self);
@@ -679,8 +689,7 @@ static PyObject *alternate_stack(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "|OKKI:sigaltstack", &owner, &address, &size, &flags)) {
         return NULL;
     }
-    if (owner != Py_None && !PyObject_TypeCheck(owner, (PyTypeObject *)uipc_module(module)->memory)) {
-        PyErr_SetString(PyExc_TypeError, "signal handlers run on a Memory");
+    if (refuse_others(module, owner) < 0) {
         return NULL;
     }
     const bool changes = PyTuple_Size(args) > 0;

@@ -1603,3 +1603,18 @@ def test_a_handler_that_gives_up_part_of_a_mapping_during_a_call_endangers_nobod
         return number
 
     assert fork(at_every_moment).result(DEADLINE) > 1
+
+
+@pytest.mark.parametrize("said", [libc.Mapping, libc.Attachment])
+def test_an_object_that_only_says_it_is_memory_is_refused(said: type) -> None:
+    class Impostor:
+        __class__ = said
+
+    impostor: Any = Impostor()
+    fixed = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_FIXED
+    with pytest.raises(TypeError):
+        libc.mmap(impostor, PAGE, libc.PROT_READ, fixed)
+    with pytest.raises(TypeError):
+        libc.mremap(impostor, PAGE, libc.MREMAP_MAYMOVE)
+    with pytest.raises(TypeError):
+        libc.shmat(0, impostor, libc.SHM_REMAP)

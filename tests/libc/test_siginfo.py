@@ -43,16 +43,6 @@ def _made(signum: int, code: int, layout: str = "", *members: object) -> libc.Si
     return libc.Siginfo(struct.pack(f"@iii4x{layout}", signum, 0, code, *members).ljust(128, b"\0"))
 
 
-@pytest.fixture
-def block() -> Iterator[Callable[..., object]]:
-    """Block signals for the test, so that they can be waited for."""
-    before = libc.sigprocmask(libc.SIG_BLOCK)
-    yield lambda *signals: libc.sigprocmask(libc.SIG_BLOCK, signals)
-    while left := libc.sigpending() - before:
-        libc.sigwait(left)
-    libc.sigprocmask(libc.SIG_SETMASK, before)
-
-
 def _next(signum: int) -> libc.Siginfo:
     return libc.sigtimedwait({signum}, DEADLINE)
 

@@ -26,7 +26,7 @@ from unixipc import _cpython, libc, processes
 from unixipc._native import ffi, lib
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 NOBODY = 65534
 INTERESTING = {libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN, libc.SIGRTMIN + 1}
@@ -38,16 +38,6 @@ def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     if request.param == "twin":
         for name, twin in _cpython.twins.items():
             monkeypatch.setattr(libc, name, twin)
-
-
-@pytest.fixture
-def block() -> Iterator[Callable[..., object]]:
-    """Block signals for the test, so that they can be waited for."""
-    before = libc.sigprocmask(libc.SIG_BLOCK)
-    yield lambda *signals: libc.sigprocmask(libc.SIG_BLOCK, signals)
-    while left := libc.sigpending() - before:
-        libc.sigwait(left)
-    libc.sigprocmask(libc.SIG_SETMASK, before)
 
 
 @pytest.fixture
