@@ -262,7 +262,8 @@ static void on_poke(int signum) {
     note_interruption(POKE);
     if (on_main_thread()) {
         if (uipc_records_wait()) {
-            look_again(state.patience < PATIENCE_AT_MOST ? 2 * state.patience : PATIENCE_AT_MOST, 0, true);
+            const unsigned int next = state.patience < PATIENCE ? PATIENCE : 2 * state.patience;
+            look_again(next < PATIENCE_AT_MOST ? next : PATIENCE_AT_MOST, 0, true);
         } else {
             struct sigaction kernel;
             if (signum == atomic_load(&state.poke) && is_poke(signum, &kernel) && is_persistent(&kernel)) {

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,26 @@ def test_a_signal_in_the_window_ends_the_call_and_is_handled(
             assert window[call](libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
             assert handled == [libc.SIGUSR1] * round_
         assert not libc.sigprocmask(libc.SIG_BLOCK)
+
+    fork(child).result(DEADLINE)
+
+
+def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
+) -> None:
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        stop = threading.Event()
+        other = threading.Thread(target=stop.wait, args=(DEADLINE,))
+        other.start()
+        for round_ in range(1, 4):
+            result = window.another_thread_signalled_before_read(libc.SIGUSR1, empty_pipe[0], other.native_id)
+            assert result == -errno.EINTR
+            assert handled == [libc.SIGUSR1] * round_
+        stop.set()
+        other.join(DEADLINE)
 
     fork(child).result(DEADLINE)
 

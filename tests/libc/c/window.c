@@ -1,6 +1,8 @@
 /* What a library in C does while Python cannot look: get a signal, and then block. */
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <errno.h>
@@ -17,4 +19,17 @@ int signalled_before_poll(int signum, int fd) {
     raise(signum);
     const int count = poll(&ready, 1, -1);
     return count < 0 ? -errno : count;
+}
+
+/* Another thread gets the signal, and has handled it long before this one blocks. */
+int another_thread_signalled_before_read(int signum, int fd, int tid) {
+    struct timespec start, now;
+    char byte;
+    syscall(SYS_tgkill, getpid(), tid, signum);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 5);
+    const ssize_t count = read(fd, &byte, 1);
+    return count < 0 ? -errno : (int)count;
 }
