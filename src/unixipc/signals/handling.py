@@ -22,11 +22,17 @@ def blocked(signals: Signals = EVERY) -> Iterator[libc.SignalSet]:
 
     The block gets the mask from before it, which comes back exactly at its end; what arrived meanwhile is handled then.
     """
-    before = libc.sigprocmask(libc.SIG_BLOCK, signal_set(signals))
+    wanted = signal_set(signals)
+    before = libc.sigprocmask(libc.SIG_BLOCK)
     try:
+        libc.sigprocmask(libc.SIG_BLOCK, wanted)  # here a handler may still raise
         yield before
     finally:
-        libc.sigprocmask(libc.SIG_SETMASK, before)
+        try:
+            libc.sigprocmask(libc.SIG_SETMASK, before)
+        except BaseException:  # of a handler, which may have raised as soon as the function was entered
+            libc.sigprocmask(libc.SIG_SETMASK, before)
+            raise
 
 
 @contextmanager
@@ -49,8 +55,17 @@ def handling(
         with blocked():
             for signum in signal_set(signals):
                 previous[signum] = libc.sigaction(signum, act)
-        yield previous
+        yield dict(previous)
     finally:
-        with blocked():
-            for signum, action in previous.items():
-                libc.sigaction(signum, action)
+        try:
+            _put_back(previous)
+        except BaseException:  # as above
+            _put_back(previous)
+            raise
+
+
+def _put_back(actions: dict[int, libc.Sigaction]) -> None:
+    with blocked():
+        for signum in tuple(actions):
+            libc.sigaction(signum, actions[signum])
+            del actions[signum]
