@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unixipc import libc
 
@@ -11,11 +11,22 @@ if TYPE_CHECKING:
     from unixipc.signals.arguments import HasPidfd
 
 
-def _pid(target: int) -> int:
+def _pid(target: Any) -> int:
     pid = operator.index(target)
     if pid <= 0:
         raise ValueError(f"{pid} is no process; for a group there is send_to_group()")
     return pid
+
+
+def _pidfd(target: int | HasPidfd, thread: int | None) -> int | None:
+    """Give the pidfd of a target; None where it is a pid."""
+    if hasattr(target, "__index__"):
+        return None
+    if not hasattr(target, "fileno"):
+        raise TypeError(f"a process is a pid, or an object with a pidfd, not {target!r}")
+    if thread is not None:
+        raise ValueError("a thread is named with the pid of its process, not with a pidfd")
+    return operator.index(target.fileno())
 
 
 def send(target: int | HasPidfd, signum: int, *, thread: int | None = None) -> None:
@@ -24,10 +35,9 @@ def send(target: int | HasPidfd, signum: int, *, thread: int | None = None) -> N
     The process is a pid, or something with a pidfd, which cannot mean another process as a pid can that is used again.
     Unlike kill, 0 and negative numbers are a ValueError.
     """
-    if not isinstance(target, int):
-        if thread is not None:
-            raise ValueError("a thread is named with the pid of its process, not with a pidfd")
-        libc.pidfd_send_signal(target.fileno(), signum)
+    pidfd = _pidfd(target, thread)
+    if pidfd is not None:
+        libc.pidfd_send_signal(pidfd, signum)
     elif thread is None:
         libc.kill(_pid(target), signum)
     else:
@@ -47,10 +57,9 @@ def queue(
     `pointer` sends an address instead. The target is as in `send`. BlockingIOError when the receiver's user has too
     many signals queued (RLIMIT_SIGPENDING); nothing is sent then.
     """
-    if not isinstance(target, int):
-        if thread is not None:
-            raise ValueError("a thread is named with the pid of its process, not with a pidfd")
-        libc.pidfd_send_signal(target.fileno(), signum, libc.Siginfo.queued(signum, value, pointer=pointer))
+    pidfd = _pidfd(target, thread)
+    if pidfd is not None:
+        libc.pidfd_send_signal(pidfd, signum, libc.Siginfo.queued(signum, value, pointer=pointer))
     elif thread is None:
         libc.sigqueue(_pid(target), signum, value, pointer=pointer)
     else:
