@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from unixipc import libc
@@ -33,15 +34,18 @@ class Stop:
 
     def __init__(self) -> None:
         self.info: libc.Siginfo | None = None
-        self._wakeup = Wakeup()
+        self._wakeup = Wakeup(self._renewed)
 
     def __bool__(self) -> bool:
         return self.info is not None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is true, at most so many seconds, and tell whether it is; any thread may."""
+        """Wait until it is true, at most so many seconds or to the end of the block, and tell whether it is.
+
+        Any thread may.
+        """
         deadline = Deadline(timeout)
-        while not self and self._wakeup.wait(deadline):
+        while not self and not self._wakeup.closed and self._wakeup.wait(deadline):
             pass
         return bool(self)
 
@@ -51,7 +55,11 @@ class Stop:
 
     def _set(self, _: int, info: libc.Siginfo) -> None:
         self.info = self.info or info
-        self._wakeup.add()
+        self._wakeup.set()
+
+    def _renewed(self) -> None:
+        if self:
+            self._wakeup.set()
 
 
 @contextmanager
@@ -90,7 +98,8 @@ def terminating(signals: Signals = (libc.SIGTERM, libc.SIGHUP)) -> Iterator[None
 def trap(action: Callable[[], object], signals: Signals = (libc.SIGTERM, libc.SIGHUP, libc.SIGINT)) -> None:
     """Run an action before the program dies of one of the signals, as `trap` in a shell; not in its children.
 
-    It stays for the rest of the program. The action runs at most once, with all signals blocked.
+    It stays for the rest of the program. The action runs at most once, with all signals blocked; what it raises is
+    shown, and what it printed is flushed.
     """
     owner = os.getpid()
     pending = [action]
@@ -99,7 +108,12 @@ def trap(action: Callable[[], object], signals: Signals = (libc.SIGTERM, libc.SI
         try:
             if pending and os.getpid() == owner:
                 pending.pop()()
+        except BaseException:  # noqa: BLE001 - nobody is left to catch it
+            sys.excepthook(*sys.exc_info())
         finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(Exception):  # none, closed, or just being written to
+                    stream.flush()
             die_of(signum)
 
     act = libc.Sigaction(last_words, EVERY, libc.SA_SIGINFO)
@@ -113,15 +127,14 @@ def die_of(signum: int) -> None:
 
     It returns where that action is to do nothing, or after the process was stopped and continued.
     """
-    before = libc.sigprocmask(libc.SIG_BLOCK, EVERY)
-    previous = libc.sigaction(signum)
-    try:
-        if previous.handler != libc.SIG_DFL:
-            libc.sigaction(signum, libc.Sigaction(libc.SIG_DFL))
-        libc.raise_(signum)
-        libc.sigprocmask(libc.SIG_SETMASK, EVERY - {signum})
-        libc.sigprocmask(libc.SIG_SETMASK, EVERY)
-    finally:
-        if previous.handler != libc.SIG_DFL:
-            libc.sigaction(signum, previous)
-        libc.sigprocmask(libc.SIG_SETMASK, before)
+    with blocked():
+        previous = libc.sigaction(signum)
+        try:
+            if previous.handler != libc.SIG_DFL:
+                libc.sigaction(signum, libc.Sigaction(libc.SIG_DFL))
+            libc.raise_(signum)
+            libc.sigprocmask(libc.SIG_SETMASK, EVERY - {signum})
+            libc.sigprocmask(libc.SIG_SETMASK, EVERY)
+        finally:
+            if previous.handler != libc.SIG_DFL:
+                libc.sigaction(signum, previous)

@@ -1,4 +1,4 @@
-"""A counter that a signal handler raises and that threads wait for."""
+"""What a signal handler sets and threads wait for."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from unixipc import libc
+from unixipc.signals.handling import blocked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unixipc.signals.waiting import Deadline
 
-_FLAGS = os.EFD_CLOEXEC | os.EFD_NONBLOCK | os.EFD_SEMAPHORE
+_FLAGS = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
 
 class Wakeup:
-    """An eventfd (eventfd(2)): readable while it counts something, and each process's own after a fork."""
+    """An eventfd (eventfd(2)): readable once it is set and until it is cleared, and each process's own after a fork.
 
-    def __init__(self) -> None:
+    `renewed` is called in a child when it has got its own, which is not set.
+    """
+
+    def __init__(self, renewed: Callable[[], object]) -> None:
         self._fd = os.eventfd(0, _FLAGS)
+        self._renewed = renewed
+        self._owner = os.getpid()
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come while its thread holds it
         self.closed = False
         _alive.add(self)
 
@@ -33,27 +41,34 @@ class Wakeup:
             raise ValueError("it is closed")
         return self._fd
 
-    def add(self) -> None:
-        """Count one more; a signal handler may."""
-        os.eventfd_write(self._fd, 1)
+    def set(self) -> None:
+        """Make it readable; a signal handler may."""
+        self.own()
+        with self._lock:
+            if not self.closed:
+                os.eventfd_write(self._fd, 1)
 
-    def take(self) -> None:
-        """Count one less, if there is any."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._fd)
+    def clear(self) -> None:
+        """Make it unreadable."""
+        with suppress(BlockingIOError), self._lock:
+            if not self.closed:
+                os.eventfd_read(self._fd)
 
     def wait(self, deadline: Deadline) -> bool:
-        """Wait until it counts something, a signal was handled or it was closed: False when time is up."""
-        with self._lock:
-            if self.closed:
-                return True
-            self._waiting += 1
+        """Wait until it is set, a signal was handled or it was closed: False when time is up."""
+        entered = False
         try:
+            with self._lock:
+                if self.closed:
+                    return True
+                self._waiting += 1
+                entered = True
             return bool(libc.ppoll([(self._fd, select.POLLIN)], deadline.left()))
         except InterruptedError:
             return True
         finally:
-            self._leave()
+            if entered:
+                self._leave()
 
     def _leave(self) -> None:
         with self._lock:
@@ -64,19 +79,30 @@ class Wakeup:
     def close(self) -> None:
         """Close it, once all threads that wait for it know."""
         with self._lock:
-            self.closed = True
-            if self._waiting:
-                self.add()  # all of them see it: nobody takes it off any more
-            else:
-                os.close(self._fd)
+            if not self.closed:
+                if self._waiting:
+                    os.eventfd_write(self._fd, 1)
+                else:
+                    os.close(self._fd)
+                self.closed = True
+
+    def own(self) -> None:
+        """Get a child of fork its own; a signal that comes before the hook below must not set the parent's."""
+        if self._owner != os.getpid():
+            with blocked():
+                self._renew()
 
     def _renew(self) -> None:
+        if self.closed and self._waiting:  # by threads of the parent
+            os.close(self._fd)
+        self._waiting = 0
+        self._lock = threading.RLock()
         if not self.closed:
             fresh = os.eventfd(0, _FLAGS)
             os.dup2(fresh, self._fd, inheritable=False)
             os.close(fresh)
-        self._waiting = 0
-        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._renewed()
 
 
 _alive: weakref.WeakSet[Wakeup] = weakref.WeakSet()
@@ -84,7 +110,7 @@ _alive: weakref.WeakSet[Wakeup] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for wakeup in tuple(_alive):
-        wakeup._renew()
+        wakeup.own()
 
 
 os.register_at_fork(after_in_child=_after_fork)
