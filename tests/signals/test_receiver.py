@@ -178,12 +178,6 @@ def test_a_timeout_below_0_or_no_number_is_a_value_error(wrong: float) -> None:
         assert received.receive(0).si_signo == USR1
 
 
-@pytest.mark.parametrize("wrong", [float("inf"), 1e30, 10**400])
-def test_a_timeout_that_c_cannot_hold_is_an_overflow(wrong: float) -> None:
-    with signals.receiver(USR1) as received, pytest.raises(OverflowError):
-        received.receive(wrong)
-
-
 @pytest.mark.parametrize("wrong", ["1", [], {}])
 def test_a_timeout_of_another_type_is_a_type_error(wrong: Any) -> None:
     with signals.receiver(USR1) as received, pytest.raises(TypeError):
@@ -595,10 +589,8 @@ def test_signals_that_come_while_receivers_come_and_go_are_received_or_handled(f
     assert fork(child).result(DEADLINE) == Counter(range(count))
 
 
-def test_a_handler_that_raises_at_any_moment_leaves_no_subscription_behind(
-    fork: Fork, gate: Callable[[], Gate]
-) -> None:
-    rounds, go = 1000, gate()
+def test_closing_again_after_a_handler_raised_at_any_moment_puts_all_back(fork: Fork, gate: Callable[[], Gate]) -> None:
+    rounds, go = 2000, gate()
 
     class RaisedError(Exception):
         """What the handler raises."""
@@ -619,11 +611,13 @@ def test_a_handler_that_raises_at_any_moment_leaves_no_subscription_behind(
         with signals.blocked(RT), processes.fork(send, os.getpid()) as sender:
             before = libc.sigaction(USR1), libc.sigaction(RT), _mask()
             for round_ in range(rounds):
+                received = signals.receiver({USR1, RT})
                 with suppress(RaisedError):
                     go.open()
+                    received.close()
                     while True:
-                        with signals.receiver({USR1, RT}):
-                            pass
+                        pass
+                received.close()
                 after = libc.sigaction(USR1), libc.sigaction(RT), _mask()
                 if after != before:
                     return [round_, before, after]

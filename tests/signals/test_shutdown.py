@@ -56,7 +56,8 @@ def _run(program: str, *, signum: int | None = None) -> tuple[int, str, str]:
 
 def test_a_stop_is_false_until_a_signal_comes_and_tells_which() -> None:
     with signals.stopping() as stop:
-        assert stop.info is None
+        info = stop.info
+        assert info is None
         assert not stop.wait(0)
         assert not select.select([stop], [], [], 0)[0]
         libc.raise_(TERM)
@@ -123,7 +124,7 @@ def test_threads_that_still_wait_when_the_block_ends_are_let_go(fork: Fork) -> N
 
 @pytest.mark.parametrize(
     ("timeout", "error"),
-    [(-1, ValueError), (float("nan"), ValueError), (float("inf"), OverflowError), ("1", TypeError)],
+    [(-1, ValueError), (float("nan"), ValueError), ("1", TypeError)],
 )
 def test_a_wrong_timeout_is_refused(timeout: Any, error: type[Exception]) -> None:
     with signals.stopping() as stop, pytest.raises(error):

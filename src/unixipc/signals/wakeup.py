@@ -80,11 +80,11 @@ class Wakeup:
         """Close it, once all threads that wait for it know."""
         with self._lock:
             if not self.closed:
+                self.closed = True  # first: a handler may raise when the descriptor is gone
                 if self._waiting:
                     os.eventfd_write(self._fd, 1)
                 else:
                     os.close(self._fd)
-                self.closed = True
 
     def own(self) -> None:
         """Get a child of fork its own; a signal that comes before the hook below must not set the parent's."""
