@@ -257,11 +257,14 @@ static void look_again(unsigned int patience, uint64_t blocked, bool persistent)
     atomic_store(&state.next_look, now() + patience);
 }
 
+/* CPython's handler, where another thread runs it, makes the interpreter overlook even what the main thread was told of
+ * before: so it is told again. */
 static void on_poke(int signum) {
     const int saved_errno = errno;
     note_interruption(POKE);
     if (on_main_thread()) {
         if (uipc_records_wait()) {
+            uipc_wake();
             const unsigned int next = state.patience < PATIENCE ? PATIENCE : 2 * state.patience;
             look_again(next < PATIENCE_AT_MOST ? next : PATIENCE_AT_MOST, 0, true);
         } else {

@@ -81,6 +81,27 @@ def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
     fork(child).result(DEADLINE)
 
 
+def test_a_signal_of_a_thread_without_the_interpreter_is_handled_while_python_is_busy(
+    fork: Fork, window: ctypes.CDLL
+) -> None:
+    """CPython's handler, on another thread, makes the main thread overlook even what it was told of before."""
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
+        tid = window.start_sleeper()
+        for _ in range(20):
+            handled.clear()
+            libc.tgkill(os.getpid(), tid, libc.SIGUSR1)
+            deadline = time.monotonic() + DEADLINE / 2
+            while not handled and time.monotonic() < deadline:
+                pass
+            assert handled == [libc.SIGUSR1]
+        window.stop_sleeper()
+
+    fork(child).result(DEADLINE)
+
+
 def test_the_same_in_a_child_of_one_that_was_woken_so(
     fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
 ) -> None:
