@@ -51,7 +51,7 @@ static struct {
     int timer;       /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
     int timer_signal;
     unsigned int patience;
-    _Atomic int64_t next_look; /* in milliseconds: when the timer has certainly sent it */
+    _Atomic int64_t next_look; /* in milliseconds: until then the timer has certainly not sent it */
     struct {
         atomic_ullong mask;
         atomic_uint flags;
@@ -235,9 +235,10 @@ static bool make_timer(int signum) {
     return true;
 }
 
+/* Not CLOCK_MONOTONIC_COARSE, which lags: a look that has just come would seem to be still to come. */
 static int64_t now(void) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * INT64_C(1000) + time.tv_nsec / 1000000;
 }
 
@@ -253,8 +254,8 @@ static void look_again(unsigned int patience, uint64_t blocked, bool persistent)
     memset(&after, 0, sizeof after);
     after.it_value.tv_nsec = (long)patience * 1000000;
     state.patience = patience;
-    syscall(SYS_timer_settime, state.timer - 1, 0, &after, NULL);
     atomic_store(&state.next_look, now() + patience);
+    syscall(SYS_timer_settime, state.timer - 1, 0, &after, NULL);
 }
 
 /* CPython's handler, where another thread runs it, makes the interpreter overlook even what the main thread was told of

@@ -276,3 +276,18 @@ def test_a_real_time_signal_that_wakes_nobody_has_its_default_action(fork: Fork)
         libc.raise_(libc.SIGRTMAX)
 
     assert fork(child).wait(DEADLINE) == -libc.SIGRTMAX
+
+
+def test_a_signal_that_comes_just_after_a_look_is_looked_for_again(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
+) -> None:
+    """At that moment no clock that lags may take the look for one that is still to come."""
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        for round_ in range(50):
+            libc.raise_(libc.SIGUSR1)
+            time.sleep(0.0095 + 0.0001 * round_)  # not for anybody: for the look to have come
+            assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+
+    fork(child).result(DEADLINE)
