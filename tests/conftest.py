@@ -74,8 +74,11 @@ def _dispositions() -> dict[str, libc.Sigaction]:
 
 
 def _children() -> set[str]:
-    tasks = Path("/proc/self/task").iterdir()
-    return {f"child {pid}" for task in tasks for pid in (task / "children").read_text().split()}
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has been joined is gone a moment later
+            found |= {f"child {pid}" for pid in (task / "children").read_text().split()}
+    return found
 
 
 def _state() -> dict[str, object]:
