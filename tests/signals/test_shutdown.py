@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import select
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 HUP, INT, USR1, TERM, CHLD = libc.SIGHUP, libc.SIGINT, libc.SIGUSR1, libc.SIGTERM, libc.SIGCHLD
 RT = libc.SIGRTMIN
+CLONE_NEWPID = 0x20000000  # in os from 3.12 on
 
 
 def _mask() -> libc.SignalSet:
@@ -461,3 +463,20 @@ def test_it_dies_in_a_handler_too(fork: Fork) -> None:
             libc.raise_(TERM)
 
     assert fork(child).wait(DEADLINE) == -TERM
+
+
+def test_the_first_process_of_a_container_exits_with_the_status_of_a_shell(fork: Fork) -> None:
+    def ends() -> int | None:
+        if ctypes.CDLL(None).unshare(CLONE_NEWPID) != 0:
+            return None
+        pid = os.fork()
+        if pid == 0:
+            signals.trap(lambda: None, TERM)
+            libc.raise_(TERM)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    ended = fork(ends).result(DEADLINE)
+    if ended is None:
+        pytest.skip("the kernel does not let us make a PID namespace (CAP_SYS_ADMIN)")
+    assert ended == 128 + TERM

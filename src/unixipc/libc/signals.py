@@ -29,10 +29,10 @@ _OPENING = _SENDING | {
     errno.EINVAL: f"pid must be above 0, and the kernel know the flags; {_NO_THREADS}",
     errno.ENOENT: _NO_THREADS,
 }
-_SENDING_BY_SCOPE = _SENDING | {
+_QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see RLIMIT_SIGPENDING in getrlimit(2)"}
+_SENDING_BY_SCOPE = _QUEUEING | {
     errno.EINVAL: "no signal has this number, or the kernel does not take these flags: the scopes need Linux 6.9",
 }
-_QUEUEING = _SENDING | {errno.EAGAIN: "too many signals are queued already: see RLIMIT_SIGPENDING in getrlimit(2)"}
 _QUEUEING_INFO = _QUEUEING | {
     errno.E2BIG: "this si_code has no room for all that the siginfo holds",
     errno.EPERM: "the target runs as another user, or may not get a siginfo whose si_code is SI_TKILL or not below 0",
@@ -123,7 +123,7 @@ def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: 
         "pidfd_send_signal",
         pidfd,
         sig,
-        advice=_SENDING_BY_SCOPE if flags else _SENDING,
+        advice=_SENDING_BY_SCOPE if flags else _QUEUEING,
     )
 
 

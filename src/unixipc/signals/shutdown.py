@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unixipc import libc
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.handling import EVERY, blocked, handling
+from unixipc.signals.knowledge import DefaultAction, describe
 from unixipc.signals.waiting import Deadline
 from unixipc.signals.wakeup import Wakeup
 
@@ -125,7 +126,8 @@ def trap(action: Callable[[], object], signals: Signals = (libc.SIGTERM, libc.SI
 def die_of(signum: int) -> None:
     """Let a signal have its default action on this process, so that its parent sees what it died of.
 
-    It returns where that action is to do nothing, or after the process was stopped and continued.
+    It returns where that action is to do nothing, or after the process was stopped and continued. No signal ends the
+    first process of a PID namespace, such as that of a container: it exits with 128 + the number instead.
     """
     with blocked():
         previous = libc.sigaction(signum)
@@ -138,3 +140,5 @@ def die_of(signum: int) -> None:
         finally:
             if previous.handler != libc.SIG_DFL:
                 libc.sigaction(signum, previous)
+    if os.getpid() == 1 and describe(signum).default_action in {DefaultAction.TERM, DefaultAction.CORE}:
+        os._exit(128 + signum)
