@@ -18,8 +18,8 @@ def test_the_example_runs(example: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_quick_start_has_two_commands_and_the_check_ends_with_the_second() -> None:
+def test_the_quick_start_has_two_commands_and_the_check_runs_the_second() -> None:
     commands = [text.strip() for language, text in BLOCKS if language == "sh"]
     assert len(commands) == 2
     assert all("\n" not in command for command in commands)
-    assert (ROOT / ".ci" / "run").read_text().strip().endswith(commands[1])
+    assert commands[1] in [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
