@@ -12,7 +12,7 @@ import subprocess
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 
 import pytest
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CLONE_NEWIPC, CLONE_NEWNS = 0x08000000, 0x00020000  # in os from 3.12 on
 MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 T = TypeVar("T")
 
 DEADLINE = 30.0
@@ -116,7 +116,9 @@ def leaves_nothing_behind() -> Iterator[None]:
 
 
 class Fork(Protocol):
-    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> processes.Child[T]: ...
+    def __call__(
+        self, function: Callable[[*Arguments], T], /, *args: *Arguments, allow_threads: bool = False
+    ) -> processes.Child[T]: ...
 
 
 @pytest.fixture
@@ -124,8 +126,10 @@ def fork(leaves_nothing_behind: None) -> Iterator[Fork]:
     """Fork children that are killed and reaped with the test, and must end in time: `child.result(DEADLINE)`."""
     with ExitStack() as children:
 
-        def start(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> processes.Child[T]:
-            return children.enter_context(processes.fork(function, *args, **kwargs))
+        def start(
+            function: Callable[[*Arguments], T], /, *args: *Arguments, allow_threads: bool = False
+        ) -> processes.Child[T]:
+            return children.enter_context(processes.fork(function, *args, allow_threads=allow_threads))
 
         yield start
 

@@ -465,14 +465,14 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
-    def end(self) -> tuple[int, str]:
+    def end(self) -> tuple[int | None, str]:
         """Give the exit status, and what was written after the progress bar."""
         while self.read():
             pass
         os.close(self._master)
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written.decode()).replace("\r\n", "\n")
         lines = text[text.rindex("\r") + 1 :].splitlines()
-        return self.program.wait(DEADLINE), "\n".join(line.rstrip() for line in lines)
+        return self.program.wait(DEADLINE).returncode, "\n".join(line.rstrip() for line in lines)
 
 
 @pytest.mark.parametrize("columns", [80, 140])

@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from fcntl import F_GETPIPE_SZ, fcntl
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SOURCES = Path(__file__).parent / "c"
 INTERESTING = (libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM)
 
-Told: TypeAlias = "tuple[list[str], int]"
+Told: TypeAlias = "tuple[list[str], int | None]"
 """The words, and the exit status or minus the signal that ended it."""
 
 
@@ -67,14 +67,14 @@ def tells(fork: Fork) -> Callable[..., Told]:
         read_end, write_end = os.pipe()
         try:
             child = fork(scenario, _sayer(write_end), *arguments)
-            returncode = child.wait(DEADLINE)
-            if returncode > 0:
+            status = child.wait(DEADLINE)
+            if not status.killed:
                 child.result(DEADLINE)
         finally:
             os.close(write_end)
             told = _words(read_end)
             os.close(read_end)
-        return told, returncode
+        return told, status.returncode
 
     return run
 
@@ -701,7 +701,7 @@ def test_a_call_is_interrupted_or_goes_on_as_in_c(
                         finally:
                             running.kill()
                 else:
-                    child = fork(_interrupted, _sayer(says), *arguments)
+                    child = fork(partial(_interrupted, _sayer(says), *arguments))
                     _interrupt(child.pid, progress, len(flags))
                     release()
                     child.result(DEADLINE)

@@ -401,7 +401,7 @@ def test_a_signal_can_end_the_process_with_a_status(fork: Fork, status: int) -> 
         _install(TERM, libc.ExitHandler(status))
         libc.raise_(TERM)
 
-    assert fork(child).wait(DEADLINE) == status
+    assert fork(child).wait(DEADLINE).returncode == status
 
 
 def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -415,7 +415,7 @@ def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) 
     started = fork(child)
     ready.wait()
     libc.kill(started.pid, TERM)
-    assert started.wait(DEADLINE) == 7
+    assert started.wait(DEADLINE).returncode == 7
 
 
 def test_a_real_fault_can_end_the_process_with_a_status(fork: Fork) -> None:
@@ -423,7 +423,7 @@ def test_a_real_fault_can_end_the_process_with_a_status(fork: Fork) -> None:
         _install(libc.SIGSEGV, libc.ExitHandler(3))
         ctypes.string_at(0)
 
-    assert fork(child).wait(DEADLINE) == 3
+    assert fork(child).wait(DEADLINE).returncode == 3
 
 
 def test_a_fault_sent_by_hand_counts_and_the_process_goes_on(fork: Fork) -> None:
@@ -595,7 +595,7 @@ def test_with_sa_resethand_only_the_first_counts(fork: Fork) -> None:
         assert libc.sigaction(USR1).handler is libc.SIG_DFL
         libc.raise_(USR1)
 
-    assert fork(child).wait(DEADLINE) == -USR1
+    assert fork(child).wait(DEADLINE).returncode == -USR1
     assert counter.value == 1
 
 

@@ -111,7 +111,7 @@ def _received(signum: int) -> libc.Siginfo:
 def test_kill_reaches_another_process(fork: Fork) -> None:
     child = fork(libc.pause)
     libc.kill(child.pid, libc.SIGTERM)
-    assert child.wait(DEADLINE) == -libc.SIGTERM
+    assert child.wait(DEADLINE).returncode == -libc.SIGTERM
 
 
 def test_signal_0_only_checks(fork: Fork) -> None:
@@ -121,7 +121,7 @@ def test_signal_0_only_checks(fork: Fork) -> None:
     libc.sigqueue(child.pid, 0)
     libc.pidfd_send_signal(child.pidfd, 0)
     libc.kill(child.pid, libc.SIGTERM)
-    assert child.wait(DEADLINE) == -libc.SIGTERM
+    assert child.wait(DEADLINE).returncode == -libc.SIGTERM
 
 
 def test_kill_of_0_reaches_the_caller_s_own_group(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -137,13 +137,13 @@ def test_kill_of_0_reaches_the_caller_s_own_group(fork: Fork, gate: Callable[[],
     child = fork(group)
     ready.wait()
     libc.kill(-child.pid, libc.SIGUSR1)
-    assert child.wait(DEADLINE) == -libc.SIGUSR1
+    assert child.wait(DEADLINE).returncode == -libc.SIGUSR1
 
     def lonely() -> None:
         os.setpgid(0, 0)
         libc.kill(0, libc.SIGUSR2)
 
-    assert fork(lonely).wait(DEADLINE) == -libc.SIGUSR2
+    assert fork(lonely).wait(DEADLINE).returncode == -libc.SIGUSR2
 
 
 def test_killpg_reaches_every_member_of_the_group(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -366,7 +366,7 @@ def test_a_pidfd_becomes_readable_when_the_process_ends(fork: Fork) -> None:
         assert not select.select([pidfd], [], [], 0)[0]
         libc.pidfd_send_signal(pidfd, libc.SIGTERM)
         assert select.select([pidfd], [], [], DEADLINE)[0]
-        assert child.wait(DEADLINE) == -libc.SIGTERM
+        assert child.wait(DEADLINE).returncode == -libc.SIGTERM
     finally:
         os.close(pidfd)
 
@@ -885,7 +885,7 @@ def test_abort_ends_the_process_with_sigabrt(fork: Fork) -> None:
         libc.abort()
 
     child = fork(end)
-    assert child.wait(DEADLINE) == -libc.SIGABRT
+    assert child.wait(DEADLINE).returncode == -libc.SIGABRT
 
 
 @pytest.mark.parametrize("ignored", [True, False])
@@ -897,7 +897,7 @@ def test_abort_minds_neither_blocking_nor_ignoring(fork: Fork, ignored: bool) ->
         libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGABRT})
         libc.abort()
 
-    assert fork(end).wait(DEADLINE) == -libc.SIGABRT
+    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
 
 
 def test_abort_runs_the_handler_once_and_ends_all_the_same(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -908,7 +908,7 @@ def test_abort_runs_the_handler_once_and_ends_all_the_same(fork: Fork, gate: Cal
         _handle(libc.SIGABRT, lambda _: handled.open())
         libc.abort()
 
-    assert fork(end).wait(DEADLINE) == -libc.SIGABRT
+    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
     handled.wait()
     assert not select.select([handled._waits], [], [], 0)[0]
 
@@ -919,7 +919,7 @@ def test_abort_by_a_c_library_ends_with_sigabrt_though_there_is_a_python_handler
         _handle(libc.SIGABRT, lambda _: None)
         ctypes.CDLL(None).abort()
 
-    assert fork(end).wait(DEADLINE) == -libc.SIGABRT
+    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
 
 
 def test_a_handler_that_raises_prevents_abort(fork: Fork) -> None:

@@ -159,7 +159,7 @@ def test_exiting_ends_a_process_at_a_fault(fork: Fork) -> None:
         with exiting({libc.SIGSEGV, libc.SIGBUS}, 9):
             ctypes.string_at(0)
 
-    assert fork(child).wait(DEADLINE) == 9
+    assert fork(child).wait(DEADLINE).returncode == 9
 
 
 BLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {

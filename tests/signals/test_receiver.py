@@ -440,7 +440,7 @@ def test_what_nobody_read_ends_the_process_where_it_would_have(fork: Fork) -> No
             assert _is_readable(received)
         return "alive"
 
-    assert fork(child).wait(DEADLINE) == -TERM
+    assert fork(child).wait(DEADLINE).returncode == -TERM
 
 
 def test_what_nobody_read_vanishes_where_it_is_ignored() -> None:

@@ -50,7 +50,7 @@ def test_a_signal_goes_to_a_pid_and_to_a_child(fork: Fork) -> None:
         child = fork(libc.pause)
         signals.send(child.pid if by_pid else child, 0)
         signals.send(child.pid if by_pid else child, TERM)
-        assert child.wait(DEADLINE) == -TERM
+        assert child.wait(DEADLINE).returncode == -TERM
 
 
 def test_any_object_with_a_pidfd_is_a_target(waiting: None) -> None:
