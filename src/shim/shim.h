@@ -189,5 +189,13 @@ int64_t uipc_write(int fd, const void *buffer, size_t count);
 
 /* processes.c: prctl(2) */
 int uipc_prctl(int option, uint64_t argument);
+int uipc_prctl_get(int option, int *value);
+
+/* namespaces.c: namespaces(7), mount(2) */
+int uipc_unshare(int flags);
+int uipc_setns(int fd, int nstype);
+int uipc_mount(const char *source, const char *target, const char *filesystemtype, uint64_t mountflags,
+               const char *data);
+int uipc_umount2(const char *target, int flags);
 
 #endif

@@ -6,9 +6,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
@@ -43,6 +45,14 @@
 #define PIDFD_SIGNAL_THREAD (1U << 0)
 #define PIDFD_SIGNAL_THREAD_GROUP (1U << 1)
 #define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
+/* ...and of unshare(2), from Linux 5.6 on, and mount(2), from 5.10 on. */
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
 #endif
 
 /* What the headers of the build do not know yet: no call has room for this number, so none takes it for a flag. */

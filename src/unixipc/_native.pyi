@@ -371,6 +371,46 @@ class _Lib(Protocol):
     S_IFSOCK: int
     PR_SET_PDEATHSIG: int
     PR_SET_CHILD_SUBREAPER: int
+    PR_GET_PDEATHSIG: int
+    PR_GET_CHILD_SUBREAPER: int
+    CLONE_FILES: int
+    CLONE_FS: int
+    CLONE_NEWCGROUP: int
+    CLONE_NEWIPC: int
+    CLONE_NEWNET: int
+    CLONE_NEWNS: int
+    CLONE_NEWPID: int
+    CLONE_NEWTIME: int
+    CLONE_NEWUSER: int
+    CLONE_NEWUTS: int
+    CLONE_SYSVSEM: int
+    MS_RDONLY: int
+    MS_NOSUID: int
+    MS_NODEV: int
+    MS_NOEXEC: int
+    MS_SYNCHRONOUS: int
+    MS_REMOUNT: int
+    MS_MANDLOCK: int
+    MS_DIRSYNC: int
+    MS_NOSYMFOLLOW: int
+    MS_NOATIME: int
+    MS_NODIRATIME: int
+    MS_BIND: int
+    MS_MOVE: int
+    MS_REC: int
+    MS_SILENT: int
+    MS_POSIXACL: int
+    MS_UNBINDABLE: int
+    MS_PRIVATE: int
+    MS_SLAVE: int
+    MS_SHARED: int
+    MS_RELATIME: int
+    MS_STRICTATIME: int
+    MS_LAZYTIME: int
+    MNT_FORCE: int
+    MNT_DETACH: int
+    MNT_EXPIRE: int
+    UMOUNT_NOFOLLOW: int
     RTLD_LAZY: int
     RTLD_NOW: int
     RTLD_GLOBAL: int
@@ -481,6 +521,13 @@ class _Lib(Protocol):
     def uipc_read(self, fd: int, buffer: _CBytes, count: int, /) -> int: ...
     def uipc_write(self, fd: int, buffer: _CBytes, count: int, /) -> int: ...
     def uipc_prctl(self, option: int, argument: int, /) -> int: ...
+    def uipc_prctl_get(self, option: int, value: _CInt, /) -> int: ...
+    def uipc_unshare(self, flags: int, /) -> int: ...
+    def uipc_setns(self, fd: int, nstype: int, /) -> int: ...
+    def uipc_mount(
+        self, source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, data: bytes, /
+    ) -> int: ...
+    def uipc_umount2(self, target: bytes, flags: int, /) -> int: ...
 
 @type_check_only
 class _FFI(Protocol):

@@ -42,6 +42,10 @@ from unixipc.libc.mapping import mremap as mremap
 from unixipc.libc.mapping import msync as msync
 from unixipc.libc.mapping import munlock as munlock
 from unixipc.libc.mapping import munmap as munmap
+from unixipc.libc.namespaces import mount as mount
+from unixipc.libc.namespaces import setns as setns
+from unixipc.libc.namespaces import umount2 as umount2
+from unixipc.libc.namespaces import unshare as unshare
 from unixipc.libc.pipes import mkfifo as mkfifo
 from unixipc.libc.pipes import mknod as mknod
 from unixipc.libc.pipes import pipe as pipe

@@ -1,10 +1,22 @@
-"""Forked children that hand back what their function returned, and outlive neither their parent nor a with-block."""
+"""Forked children that hand back what their function returned, and outlive neither their parent nor a with-block.
+
+And what processes have besides: programs that start with a chosen signal mask, orphans, and namespaces of their own.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from unixipc.processes.child import Child as Child
+from unixipc.processes.execution import execute as execute
+from unixipc.processes.namespaces import IpcLimits as IpcLimits
+from unixipc.processes.namespaces import Mounts as Mounts
+from unixipc.processes.namespaces import enter_user_namespace as enter_user_namespace
+from unixipc.processes.namespaces import ipc_namespace as ipc_namespace
+from unixipc.processes.namespaces import mount_namespace as mount_namespace
+from unixipc.processes.reaping import Orphans as Orphans
+from unixipc.processes.reaping import die_with_parent as die_with_parent
+from unixipc.processes.reaping import subreaper as subreaper
 from unixipc.processes.status import ExitStatus as ExitStatus
 from unixipc.processes.status import Usage as Usage
 

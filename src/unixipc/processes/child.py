@@ -180,6 +180,11 @@ class Child(Generic[_T]):
             self.close()
 
 
+def living() -> list[Child[Any]]:
+    """Give this process's children that were not waited for yet."""
+    return [child for child in list(_children) if child.pidfd >= 0 and child._owner == os.getpid()]  # noqa: SLF001
+
+
 def _leave() -> None:
     """In a forked child: what its siblings report is none of its business, and may be large."""
     for child in list(_children):

@@ -35,9 +35,12 @@ def start(
     allow_threads: bool,
 ) -> _Made:
     """Fork; the child runs the function and ends, the parent gets what `make` makes of its pid, pidfd and report."""
-    if not allow_threads:
-        _refuse_threads()
-    _flush()
+    if not allow_threads and (others := other_threads()):
+        raise RuntimeError(
+            f"fork() of a process with other threads ({others}): the child would have their locks, but not them, and "
+            "could wait for ever; end them before, or say allow_threads=True"
+        )
+    flush()
     mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # no handler may raise while the child has no owner
     try:
         parent = libc.pidfd_open(os.getpid())
@@ -77,7 +80,7 @@ def _run(
             os.close(parent)
             report = shared
             status = _call(mask, shared, function, args)
-            status = status if _flush() else status or _FLUSH_FAILED
+            status = status if flush() else status or _FLUSH_FAILED
     except BaseException:  # noqa: BLE001 - nobody else would tell
         traceback.print_exc()
     finally:
@@ -107,7 +110,7 @@ def _call(mask: libc.SignalSet, shared: Report, function: Callable[..., object],
     if os.getpid() == me:  # and not a child that the function forked and let return
         shared.write(kind, content)
     if interrupted:
-        _flush()
+        flush()
         libc.sigaction(libc.SIGINT, libc.Sigaction(libc.SIG_DFL))
         libc.kill(os.getpid(), libc.SIGINT)
         libc.sigprocmask(libc.SIG_UNBLOCK, {libc.SIGINT})
@@ -134,7 +137,8 @@ def _exit_code(error: SystemExit) -> int:
     return 1
 
 
-def _flush() -> bool:
+def flush() -> bool:
+    """Write out what is buffered; tell whether all of it went."""
     done = True
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -145,14 +149,10 @@ def _flush() -> bool:
     return done
 
 
-def _refuse_threads() -> None:
+def other_threads() -> str:
+    """Name the other threads of the process, with commas between; the empty string where there are none."""
     tasks = _tasks()
-    if len(tasks) > 1:
-        others = ", ".join(_names(tasks))
-        raise RuntimeError(
-            f"fork() of a process with other threads ({others}): the child would have their locks, but not them, and "
-            "could wait for ever; end them before, or say allow_threads=True"
-        )
+    return ", ".join(_names(tasks)) if len(tasks) > 1 else ""
 
 
 def _tasks() -> list[str]:

@@ -1,0 +1,102 @@
+"""Who outlives whom: children that end with their parent, and orphans that a grandparent adopts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unixipc import libc
+from unixipc._check import Deadline
+from unixipc.processes.child import living
+from unixipc.processes.status import ExitStatus, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def die_with_parent(parent: int, signum: int = libc.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG), or do so now if it has ended.
+
+    `parent` is what `os.getpid()` gave in the parent, before it forked. Children of `fork` do it by themselves; it is
+    needed again after a change of user or group, by which the kernel drops it. To the kernel, the parent is the thread
+    that forked.
+    """
+    libc.prctl(libc.PR_SET_PDEATHSIG, signum)
+    if os.getppid() != parent:
+        libc.kill(os.getpid(), signum)
+
+
+class Orphans:
+    """The descendants of this process whose own parents have ended since the block began: they are its children now.
+
+    A child that was not made by `fork`, but by `os.fork` or `subprocess`, looks the same: make none in the block.
+    """
+
+    def __init__(self) -> None:
+        self._before = _children()
+
+    def pids(self) -> set[int]:
+        """Tell which there are, zombies included."""
+        return _children() - self._before - {child.pid for child in living()}
+
+    def kill(self, signum: int = libc.SIGKILL) -> None:
+        """Send each a signal."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                libc.kill(pid, signum)
+
+    def reap(self, timeout: float | None = None) -> list[ExitStatus]:
+        """Wait until there are none, those included that they leave behind, and tell how they ended.
+
+        TimeoutError when some still run after so many seconds; those that have ended are reaped.
+        """
+        deadline = Deadline(timeout)
+        ended: list[ExitStatus] = []
+        while pids := self.pids():
+            for pid in pids:
+                status = _reap(pid, deadline)
+                if status is None:
+                    text = f"process {pid} has been adopted, and has not ended within {timeout} seconds"
+                    raise TimeoutError(errno.ETIMEDOUT, text)
+                ended.append(status)
+        return ended
+
+
+@contextmanager
+def subreaper() -> Iterator[Orphans]:
+    """Adopt, within the block, descendants whose parents end (PR_SET_CHILD_SUBREAPER); else the first process does.
+
+    What was adopted stays a child of this process afterwards: `kill` and `reap` it.
+    """
+    before = libc.prctl(libc.PR_GET_CHILD_SUBREAPER)
+    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield Orphans()
+    finally:
+        libc.prctl(libc.PR_SET_CHILD_SUBREAPER, before)
+
+
+def _reap(pid: int, deadline: Deadline) -> ExitStatus | None:
+    pidfd = libc.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        left = deadline.left()
+        if not poll.poll(None if left is None else left * 1000):
+            return None
+    finally:
+        os.close(pidfd)
+    _, status, usage = os.wait4(pid, 0)
+    return ExitStatus(pid, status, Usage.of(usage))
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
