@@ -29,7 +29,6 @@ KEYS = ["mechanism", "calls", "travelled", "object", "round_trip_us", "verdict",
 NOT_IN_A_ROW = {
     "abort": "it would leave a core file",
     "dlvsym": "which versions a symbol has depends on the processor",
-    "prctl": "all children are made with it, by processes.fork",
 }
 
 

@@ -1,6 +1,6 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, native, pipes, signals, sysv, timers
+from unixipc.cli.mechanisms import handlers, mappings, native, pipes, processes, signals, sysv, timers
 
 MECHANISMS = (
     *signals.family,
@@ -10,4 +10,5 @@ MECHANISMS = (
     *sysv.family,
     *mappings.family,
     *pipes.family,
+    *processes.family,
 )
