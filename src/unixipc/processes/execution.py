@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from unixipc import libc
 from unixipc._check import failure
-from unixipc.processes import forking
-from unixipc.processes.outcome import Kind
+from unixipc.processes.forking import flush, origin
+from unixipc.processes.outcome import Kind, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,14 +33,15 @@ def execute(
     fails (OSError), all is as before, but a pending signal that was to be ignored may be gone.
     """
     argv = [os.fspath(argument) for argument in (program, *arguments)]
+    here = origin()
     before = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
     changed: dict[int, libc.Sigaction] = {}
     try:
         wanted_mask = before if mask is None else libc.SignalSet(mask)
         wanted_ignored = None if ignored is None else libc.SignalSet(ignored)
-        if forking.report is not None:
-            forking.report.write(Kind.EXECUTED, os.fsencode(argv[0]))
-        forking.flush()
+        flush()
+        if here is not None:
+            here.report.write(Outcome(Kind.EXECUTED, repr(argv[0]).encode(errors="backslashreplace")))
         _set_actions(wanted_ignored, wanted_mask, changed)
         libc.sigprocmask(libc.SIG_SETMASK, wanted_mask)
         _exec(argv, os.environ if environment is None else environment)
@@ -48,8 +49,8 @@ def execute(
         libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
         for signum, action in changed.items():
             libc.sigaction(signum, action)
-        if forking.report is not None:
-            forking.report.clear()
+        if here is not None:
+            here.report.clear()
         libc.sigprocmask(libc.SIG_SETMASK, before)
 
 

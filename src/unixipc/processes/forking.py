@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import pickle
 import select
 import sys
 import threading
 import time
 import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from unixipc import libc
-from unixipc.processes.outcome import Failure, Kind, Report
+from unixipc._check import failure
+from unixipc.processes.outcome import Kind, Outcome, Report
+from unixipc.processes.undisturbed import EVERY, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_Made = TypeVar("_Made")
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_Made = TypeVar("_Made", bound=_Closable)
 
 _ENDING = 0.1
 _FLUSH_FAILED = 120  # as the interpreter's own
+_ADVICE = {
+    errno.EAGAIN: "no more processes: see RLIMIT_NPROC in getrlimit(2), and pids.max of the cgroup",
+    errno.ENOMEM: "no memory, or the first process of this PID namespace has ended",
+}
 
-report: Report | None = None
-"""In a forked child, where its outcome goes."""
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a forked child knows of where it comes from."""
+
+    pid: int
+    """Its own: in a child that it forks with os.fork, this is another's origin."""
+    parent: int
+    report: Report
+
+
+_origin: Origin | None = None
+
+
+def origin() -> Origin | None:
+    """Tell where this process comes from; None where `start` did not fork it."""
+    return _origin if _origin is not None and _origin.pid == os.getpid() else None
 
 
 def start(
@@ -34,117 +63,145 @@ def start(
     *,
     allow_threads: bool,
 ) -> _Made:
-    """Fork; the child runs the function and ends, the parent gets what `make` makes of its pid, pidfd and report."""
+    """Fork; the child runs the function and ends, the parent gets what `make` makes of its pid, pidfd and report.
+
+    The pidfd is -1 where the child has ended already and nobody can wait for it.
+    """
     if not allow_threads and (others := other_threads()):
         raise RuntimeError(
             f"fork() of a process with other threads ({others}): the child would have their locks, but not them, and "
             "could wait for ever; end them before, or say allow_threads=True"
         )
     flush()
-    mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # no handler may raise while the child has no owner
+    made = None
     try:
-        parent = libc.pidfd_open(os.getpid())
-        try:
-            shared = Report()
-            try:
-                pid = os.fork()
-                if pid == 0:
-                    _run(parent, shared, mask, function, args)
-                return make(pid, _own(pid), shared)
-            except BaseException:
-                shared.close()
-                raise
-        finally:
-            os.close(parent)
+        with undisturbed() as mask:  # no handler may raise while the child has no owner
+            made = _start(make, function, args, mask, allow_threads=allow_threads)
+    except BaseException:
+        if made is not None:  # a handler has raised now, and the caller will never see the child
+            made.close()
+        raise
+    return made
+
+
+def _start(
+    make: Callable[[int, int, Report], _Made],
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    mask: libc.SignalSet,
+    *,
+    allow_threads: bool,
+) -> _Made:
+    me = os.getpid()
+    parent = libc.pidfd_open(me)
+    report = None
+    try:
+        report = Report()
+        pid = _fork(allow_threads=allow_threads)
+        if pid == 0:
+            _run(me, parent, report, mask, function, args)
+    except BaseException:
+        if report is not None:
+            report.close()
+        raise
     finally:
-        libc.sigprocmask(libc.SIG_SETMASK, mask)
-
-
-def _own(pid: int) -> int:
+        os.close(parent)  # that leaves room for the child's
+    pidfd = -1
     try:
-        return libc.pidfd_open(pid)
-    except OSError:
-        os.kill(pid, libc.SIGKILL)
-        os.waitpid(pid, 0)
+        with suppress(ProcessLookupError):  # SIGCHLD is ignored
+            pidfd = libc.pidfd_open(pid)
+        return make(pid, pidfd, report)
+    except BaseException:
+        report.close()
+        _abandon(pid, pidfd)
         raise
 
 
+def _fork(*, allow_threads: bool) -> int:
+    try:
+        if not allow_threads:
+            return os.fork()
+        with warnings.catch_warnings():  # Python 3.12 and later warn of threads
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+    except OSError as error:
+        raise failure(error.errno or 0, "fork", advice=_ADVICE.get(error.errno or 0)) from None
+
+
+def _abandon(pid: int, pidfd: int) -> None:
+    if pidfd >= 0:
+        os.close(pidfd)
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, libc.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def _run(
-    parent: int, shared: Report, mask: libc.SignalSet, function: Callable[..., object], args: tuple[object, ...]
+    parent: int,
+    parent_pidfd: int,
+    report: Report,
+    mask: libc.SignalSet,
+    function: Callable[..., object],
+    args: tuple[object, ...],
 ) -> NoReturn:
-    global report  # noqa: PLW0603 - a process has one
+    global _origin  # noqa: PLW0603 - a process has one
     status = 1
     try:
         libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
-        if not _ended(parent):  # before it could take us along
-            os.close(parent)
-            report = shared
-            status = _call(mask, shared, function, args)
-            status = status if flush() else status or _FLUSH_FAILED
+        # It may have ended before it could take us along. From another PID namespace its number is 0, dead or alive;
+        # and a pidfd tells of the end a moment later than the signal is sent.
+        if os.getppid() in {parent, 0} and not _has_ended(parent_pidfd):
+            os.close(parent_pidfd)
+            _origin = Origin(os.getpid(), parent, report)
+            status = _call(mask, _origin, function, args)
+            if not flush():
+                status = status or _FLUSH_FAILED
     except BaseException:  # noqa: BLE001 - nobody else would tell
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-def _ended(pidfd: int) -> bool:
+def _has_ended(pidfd: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
 
 
-def _call(mask: libc.SignalSet, shared: Report, function: Callable[..., object], args: tuple[object, ...]) -> int:
+def _call(mask: libc.SignalSet, here: Origin, function: Callable[..., object], args: tuple[object, ...]) -> int:
     """Call the function and report what came of it; give the exit code."""
-    me = os.getpid()
     try:
-        libc.sigprocmask(libc.SIG_SETMASK, mask)
-        kind, content, status = Kind.RETURNED, _pickled(function(*args)), 0
-    except BaseException as error:  # noqa: BLE001 - the parent raises it
-        ends = isinstance(error, (SystemExit, KeyboardInterrupt))
-        kind, content = Kind.ENDED if ends else Kind.RAISED, pickle.dumps(Failure.of(error))
-        status = _exit_code(error) if isinstance(error, SystemExit) else 1
-        interrupted = isinstance(error, KeyboardInterrupt)
-    else:
-        interrupted = False
-    libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # a handler that raises would spoil the report
-    if os.getpid() == me:  # and not a child that the function forked and let return
-        shared.write(kind, content)
-    if interrupted:
+        try:
+            libc.sigprocmask(libc.SIG_SETMASK, mask)
+            outcome = Outcome.returned(function(*args))
+        except BaseException as error:  # noqa: BLE001 - the parent raises it
+            outcome = Outcome.raised(error)
+    except BaseException as error:  # noqa: BLE001 - of a handler, while that was written down
+        outcome = Outcome.raised(error)
+    libc.sigprocmask(libc.SIG_BLOCK, EVERY)  # or a handler that raises could spoil the report
+    if os.getpid() == here.pid:  # and not a child that the function has forked and let return
+        here.report.write(outcome)
+    if outcome.kind is Kind.INTERRUPTED:
         flush()
-        libc.sigaction(libc.SIGINT, libc.Sigaction(libc.SIG_DFL))
-        libc.kill(os.getpid(), libc.SIGINT)
-        libc.sigprocmask(libc.SIG_UNBLOCK, {libc.SIGINT})
-        return 128 + libc.SIGINT  # the first process of a container lives on
-    return status
+        _die_of_sigint()
+    return outcome.exit_code
 
 
-def _pickled(value: object) -> bytes:
-    try:
-        return pickle.dumps(value)
-    except Exception as error:
-        raise TypeError(
-            f"a {type(value).__qualname__} cannot be handed to the parent: {Failure.of(error).text}"
-        ) from error
-
-
-def _exit_code(error: SystemExit) -> int:
-    """Do as the interpreter does when SystemExit reaches its end."""
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xFF
-    print(error.code, file=sys.stderr)
-    return 1
+def _die_of_sigint() -> None:
+    """End as the interpreter does by a KeyboardInterrupt; the first process of a PID namespace lives on."""
+    libc.sigaction(libc.SIGINT, libc.Sigaction(libc.SIG_DFL))
+    libc.kill(os.getpid(), libc.SIGINT)
+    libc.sigprocmask(libc.SIG_UNBLOCK, {libc.SIGINT})
 
 
 def flush() -> bool:
-    """Write out what is buffered; tell whether all of it went."""
+    """Flush the standard streams, so that nothing is written twice or never; False where one cannot be."""
     done = True
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:
+            if stream is not None and not stream.closed:
                 stream.flush()
-        except (OSError, ValueError):  # closed, or nobody reads it: its writer's business
+        except Exception:  # noqa: BLE001 - nobody reads it, or a handler interrupts just this: its writer's business
             done = False
     return done
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import resource
+import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from unixipc.processes.status import ExitStatus
 
 _HEAD = Struct("=QB")  # the length of what follows, and its kind
+_UNPICKLING = (Exception, SystemExit, GeneratorExit)  # what a class may raise, and no signal handler does
 
 
 class Kind(Enum):
@@ -25,46 +30,118 @@ class Kind(Enum):
 
     RETURNED = 1
     RAISED = 2
-    ENDED = 3
-    """By sys.exit() or KeyboardInterrupt, which end a process."""
-    EXECUTED = 4
+    EXITED = 3
+    """By sys.exit()."""
+    INTERRUPTED = 4
+    """By a KeyboardInterrupt that nobody caught."""
+    EXECUTED = 5
+    """The child has become another program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception on its way to the parent: pickled, where it can be, and as text in any case."""
+    """An exception on its way to the parent: in pickled forms, the best first, and as text in any case."""
 
-    pickled: bytes | None
+    pickles: tuple[bytes, ...]
     text: str
     story: str
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Take down an exception with its traceback; nothing that its class does wrong is an error here."""
-        try:
-            pickled = pickle.dumps(error)
-        except Exception:  # noqa: BLE001 - whatever its __reduce__ does
-            pickled = None
-        try:
-            text = f"{type(error).__name__}: {error}"
-        except Exception:  # noqa: BLE001 - whatever its __str__ does
-            text = type(error).__name__
+        pickles = []
+        for form in (error, _Parts(type(error), error.args, vars(error))):
+            with suppress(BaseException):
+                pickles.append(pickle.dumps(form))
+        text = _text(error)
         try:
             story = "".join(traceback.format_exception(error))
-        except Exception:  # noqa: BLE001 - the same
+        except BaseException:  # noqa: BLE001 - whatever its __str__ does
             story = "".join(traceback.format_tb(error.__traceback__)) + text
-        return cls(pickled, text, story)
+        return cls(tuple(pickles), text, story)
 
     def error(self) -> BaseException:
         """Make the exception again, or, where it does not pickle, a ChildProcessError with its text."""
-        if self.pickled is not None:
-            try:
-                error = pickle.loads(self.pickled)  # noqa: S301 - our own child's
-            except Exception:  # noqa: BLE001 - whatever its __init__ wants
-                error = None
-            if isinstance(error, BaseException):
-                return error
-        return ChildProcessError(self.text)
+        made = [error for content in self.pickles if (error := _unpickled(content)) is not None]
+        faithful = [error for error in made if _comparable(_text(error)) == _comparable(self.text)]
+        return next(iter(faithful or made), None) or ChildProcessError(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An exception that its __init__ would not make again: most that take other arguments than they pass on."""
+
+    kind: type[BaseException]
+    args: tuple[object, ...]
+    state: dict[str, object]
+
+    def error(self) -> BaseException:
+        error = self.kind.__new__(self.kind, *self.args)
+        error.args = self.args
+        vars(error).update(self.state)
+        return error
+
+
+def _unpickled(content: bytes) -> BaseException | None:
+    try:
+        made = pickle.loads(content)  # noqa: S301 - our own child's
+        error = made.error() if isinstance(made, _Parts) else made
+    except _UNPICKLING:  # whatever its __init__ wants
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001 - whatever its __str__ does
+        return type(error).__name__
+
+
+def _comparable(text: str) -> str:
+    return re.sub("0x[0-9a-f]+", "", text)  # an address in a repr, which is another one in each process
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the function came to its end, what belongs to that, and what the child is to exit with."""
+
+    kind: Kind
+    content: bytes
+    exit_code: int = 0
+
+    @classmethod
+    def returned(cls, value: object) -> Outcome:
+        """Take down a value; what does not pickle is a TypeError."""
+        try:
+            return cls(Kind.RETURNED, pickle.dumps(value))
+        except Exception as error:
+            text = f"the child's result, a {type(value).__qualname__}, cannot be handed to its parent: {_text(error)}"
+            raise TypeError(text) from error
+
+    @classmethod
+    def raised(cls, error: BaseException) -> Outcome:
+        """Take down what the function has raised, without the frame that called it."""
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+        content = pickle.dumps(Failure.of(error))
+        if isinstance(error, SystemExit):
+            return cls(Kind.EXITED, content, _exit_code(error.code))
+        if isinstance(error, KeyboardInterrupt):
+            return cls(Kind.INTERRUPTED, content, 130)  # as a shell has it
+        return cls(Kind.RAISED, content, 1)
+
+
+def _exit_code(code: object) -> int:
+    """Do as the interpreter does when SystemExit reaches its end."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF if -(2**31) <= code < 2**31 else 0xFF
+    if sys.stderr is not None:
+        with suppress(Exception):
+            print(code, file=sys.stderr)
+    return 1
 
 
 class Report:
@@ -72,30 +149,41 @@ class Report:
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("unixipc child")
+        self._inode = os.fstat(self.fd).st_ino
 
-    def write(self, kind: Kind, content: bytes) -> None:
+    def write(self, outcome: Outcome) -> None:
         """Put this outcome in the place of any before (called in the child)."""
-        rest, offset = memoryview(content), _HEAD.size
+        self._check()
+        rest, offset = memoryview(outcome.content), _HEAD.size
         os.ftruncate(self.fd, 0)
         while rest:
             written = os.pwrite(self.fd, rest, offset)
             rest, offset = rest[written:], offset + written
-        os.pwrite(self.fd, _HEAD.pack(len(content), kind.value), 0)
+        os.pwrite(self.fd, _HEAD.pack(len(outcome.content), outcome.kind.value), 0)
+
+    def _check(self) -> None:
+        """See that the function has neither closed the descriptor nor forbidden to write so much, if that can be."""
+        if os.fstat(self.fd).st_ino != self._inode:
+            raise OSError("the function has closed the descriptor that its outcome goes to")
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
     def clear(self) -> None:
         """Take the outcome back."""
         os.ftruncate(self.fd, 0)
 
-    def read(self) -> tuple[Kind, bytes] | None:
+    def read(self) -> Outcome | None:
         """Give the outcome; None when there is none, or only a part (called in the parent, after the end)."""
-        size = os.fstat(self.fd).st_size
-        if size < _HEAD.size:
+        head = os.pread(self.fd, _HEAD.size, 0)
+        if len(head) < _HEAD.size:
             return None
-        length, kind = _HEAD.unpack(os.pread(self.fd, _HEAD.size, 0))
-        content = bytearray()
-        while len(content) < length and (chunk := os.pread(self.fd, length - len(content), _HEAD.size + len(content))):
-            content += chunk
-        return (Kind(kind), bytes(content)) if length == len(content) and kind else None
+        length, kind = _HEAD.unpack(head)
+        parts: list[bytes] = []
+        offset, end = _HEAD.size, _HEAD.size + length
+        while offset < end and (part := os.pread(self.fd, end - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return Outcome(Kind(kind), b"".join(parts)) if kind and offset == end else None
 
     def close(self) -> None:
         """Close the descriptor; twice is fine."""
@@ -104,23 +192,23 @@ class Report:
             os.close(fd)
 
 
-def result_of(pid: int, status: ExitStatus | None, outcome: tuple[Kind, bytes] | None) -> object:
+def result_of(pid: int, status: ExitStatus | None, outcome: Outcome | None) -> object:
     """Give what a child returned or raise what it raised, with its traceback as a note; else ChildProcessError."""
-    kind, content = outcome or (None, b"")
-    if kind is Kind.RETURNED:
+    ended = str(status or "has ended")
+    if outcome is None:
+        raise ChildProcessError(f"child {pid} {ended} before its function returned")
+    if outcome.kind is Kind.EXECUTED:
+        raise ChildProcessError(f"child {pid} executed {outcome.content.decode()}, which {ended}")
+    if outcome.kind is Kind.RETURNED:
         try:
-            return pickle.loads(content)  # noqa: S301 - our own child's
-        except Exception as error:
-            raise _ended(pid, f"returned what does not unpickle: {Failure.of(error).text}") from error
-    if kind is Kind.EXECUTED:
-        raise _ended(pid, f"executed {content.decode()!r}, which {status or 'has ended'}")
-    if kind is None:
-        raise _ended(pid, f"{status or 'has ended'} before its function returned")
-    failure: Failure = pickle.loads(content)  # noqa: S301 - our own child's
-    raised = failure.error() if kind is Kind.RAISED else _ended(pid, f"{status or 'has ended'}: {failure.text}")
-    raised.add_note(f"In child {pid}:\n{failure.story}")
+            return pickle.loads(outcome.content)  # noqa: S301 - our own child's
+        except _UNPICKLING as error:
+            raise ChildProcessError(f"child {pid} returned what does not unpickle: {_text(error)}") from error
+    failure: Failure = pickle.loads(outcome.content)  # noqa: S301 - the same
+    if outcome.kind is Kind.RAISED:
+        raised = failure.error()
+    else:
+        raised = ChildProcessError(f"child {pid} {ended}: {failure.text}")
+    with suppress(Exception):  # whatever its class does
+        raised.add_note(f"In child {pid}:\n{failure.story}")
     raise raised
-
-
-def _ended(pid: int, how: str) -> ChildProcessError:
-    return ChildProcessError(f"child {pid} {how}")

@@ -7,13 +7,14 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unixipc.constants.signals import signal_name
+from unixipc.constants.signals import Signal, signal_name
 
 if TYPE_CHECKING:
     import resource
 
 _KIBIBYTE = 1024
 _STOPPED = 0x7F
+_CONTINUED = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """What a wait reported of a process: it ended, was stopped, or goes on (wait(2)). Its text tells it in words."""
+    """What a wait reported of a process: it ended, was stopped, or goes on (wait(2)). Its text tells it in words.
+
+    `ExitStatus(*os.waitpid(pid, options))` tells it of any child.
+    """
 
     pid: int
     wait_status: int
@@ -56,6 +60,11 @@ class ExitStatus:
     def of_stop(cls, pid: int, signum: int) -> ExitStatus:
         """Make the status of a process that this signal has stopped."""
         return cls(pid, signum << 8 | _STOPPED)
+
+    @classmethod
+    def of_continuation(cls, pid: int) -> ExitStatus:
+        """Make the status of a process that goes on after a stop."""
+        return cls(pid, _CONTINUED)
 
     @property
     def exited(self) -> bool:
@@ -75,7 +84,7 @@ class ExitStatus:
     @property
     def signal(self) -> int | None:
         """The signal that ended it, if one did (WTERMSIG)."""
-        return os.WTERMSIG(self.wait_status) if self.killed else None
+        return _member(os.WTERMSIG(self.wait_status)) if self.killed else None
 
     @property
     def core_dumped(self) -> bool:
@@ -90,7 +99,7 @@ class ExitStatus:
     @property
     def stop_signal(self) -> int | None:
         """The signal that stopped it, if one did (WSTOPSIG)."""
-        return os.WSTOPSIG(self.wait_status) if self.stopped else None
+        return _member(os.WSTOPSIG(self.wait_status)) if self.stopped else None
 
     @property
     def continued(self) -> bool:
@@ -120,6 +129,13 @@ class ExitStatus:
         if self.stopped:
             return f"was stopped by {signal_name(os.WSTOPSIG(self.wait_status))}"
         return "was continued"
+
+
+def _member(signum: int) -> int:
+    try:
+        return Signal(signum)
+    except ValueError:
+        return signum
 
 
 def _described(signum: int) -> str:
