@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
 
-_LOOK = 0.01  # seconds
-
 _children: weakref.WeakSet[Child[Any]] = weakref.WeakSet()
 
 
@@ -163,42 +161,28 @@ class Child(Generic[_T]):
             with suppress(ProcessLookupError):
                 libc.pidfd_send_signal(held.fd, signum)
 
-    def stop(self, timeout: float | None = None) -> ExitStatus:
+    def stop(self) -> ExitStatus:
         """Stop the child (SIGSTOP), and return when it is stopped, or has ended before it could."""
         self.kill(libc.SIGSTOP)
-        return self.wait_stopped(timeout)
+        return self.wait_stopped()
 
-    def wait_stopped(self, timeout: float | None = None) -> ExitStatus:
-        """Wait until the child is stopped, by itself or by others, or has ended; TimeoutError if it does neither.
-
-        The kernel has no descriptor for this: with a timeout it is looked for a hundred times a second.
-        """
-        deadline = Deadline(timeout)
-        options = os.WSTOPPED | os.WEXITED | os.WNOWAIT | (0 if timeout is None else os.WNOHANG)
-        while self.status is None:
+    def wait_stopped(self) -> ExitStatus:
+        """Wait until the child is stopped, by itself or by others, or has ended; the kernel has no timeout for it."""
+        if self.status is None:
             held = self._held()
             try:
-                change = os.waitid(os.P_PIDFD, held.fd, options)
+                change = os.waitid(os.P_PIDFD, held.fd, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             except ChildProcessError:
-                break  # `wait` tells
+                change = None  # `wait` tells
             finally:
                 del held
             if change is not None and change.si_code == libc.CLD_STOPPED:
                 return ExitStatus.of_stop(self.pid, change.si_status)
-            if change is not None:
-                break
-            left = deadline.left()
-            if left == 0:
-                raise TimeoutError(errno.ETIMEDOUT, f"child {self.pid} was not stopped within {timeout} seconds")
-            self._ends(Deadline(_LOOK if left is None else min(left, _LOOK)))
         return self.wait()
 
-    def resume(self) -> ExitStatus:
-        """Have the stopped child go on (SIGCONT), and tell that it does, or that it has ended."""
+    def resume(self) -> None:
+        """Have the stopped child go on (SIGCONT); it does when this returns."""
         self.kill(libc.SIGCONT)
-        if self.status is None and not self._ends(Deadline(0)):
-            return ExitStatus.of_continuation(self.pid)
-        return self.wait()
 
     def close(self) -> None:
         """Kill the child if it still runs, and reap it."""

@@ -6,6 +6,7 @@ anybody, and what a killed child had not finished is seen to be unfinished.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import re
@@ -152,24 +153,23 @@ class Report:
         self._inode = os.fstat(self.fd).st_ino
 
     def write(self, outcome: Outcome) -> None:
-        """Put this outcome in the place of any before (called in the child)."""
-        self._check()
-        rest, offset = memoryview(outcome.content), _HEAD.size
-        os.ftruncate(self.fd, 0)
-        while rest:
-            written = os.pwrite(self.fd, rest, offset)
-            rest, offset = rest[written:], offset + written
-        os.pwrite(self.fd, _HEAD.pack(len(outcome.content), outcome.kind.value), 0)
-
-    def _check(self) -> None:
-        """See that the function has neither closed the descriptor nor forbidden to write so much, if that can be."""
-        if os.fstat(self.fd).st_ino != self._inode:
-            raise OSError("the function has closed the descriptor that its outcome goes to")
-        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        """Put this outcome in the place of any before (called in the child); OSError where that cannot be."""
+        self.clear()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits[1], limits[1]))  # the function may have lowered it
+        try:
+            rest, offset = memoryview(outcome.content), _HEAD.size
+            while rest:
+                written = os.pwrite(self.fd, rest, offset)
+                rest, offset = rest[written:], offset + written
+            os.pwrite(self.fd, _HEAD.pack(len(outcome.content), outcome.kind.value), 0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     def clear(self) -> None:
         """Take the outcome back."""
+        if os.fstat(self.fd).st_ino != self._inode:
+            raise OSError(errno.EBADF, "the descriptor was closed that the child's outcome goes to")
         os.ftruncate(self.fd, 0)
 
     def read(self) -> Outcome | None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _KIBIBYTE = 1024
 _STOPPED = 0x7F
-_CONTINUED = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,6 @@ class ExitStatus:
     def of_stop(cls, pid: int, signum: int) -> ExitStatus:
         """Make the status of a process that this signal has stopped."""
         return cls(pid, signum << 8 | _STOPPED)
-
-    @classmethod
-    def of_continuation(cls, pid: int) -> ExitStatus:
-        """Make the status of a process that goes on after a stop."""
-        return cls(pid, _CONTINUED)
 
     @property
     def exited(self) -> bool:
