@@ -6,6 +6,7 @@ import pickle
 import resource
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -593,6 +594,82 @@ def test_a_parent_killed_at_any_moment_leaves_none(fork: Fork, gate: Callable[[]
         made.kill()
         made.wait(DEADLINE)
         assert all(status.signal == libc.SIGKILL or status.exit_code == 1 for status in orphans.reap(DEADLINE))
+
+
+def test_a_program_may_end_while_its_children_run() -> None:
+    code = "from unixipc import libc, processes; children = [processes.fork(libc.pause) for _ in range(3)]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_child_in_a_pid_namespace_of_its_own_works_and_ends_with_its_parent(fork: Fork) -> None:
+    def parent() -> None:
+        libc.unshare(libc.CLONE_NEWPID)
+        with processes.fork(lambda: (os.getpid(), os.getppid(), processes.fork(os.getpid).result())) as first:
+            libc.write(writes, repr(first.result(DEADLINE)).encode())
+        libc.pause()
+
+    def orphan() -> None:
+        libc.unshare(libc.CLONE_NEWPID)
+        with processes.fork(libc.pause) as child:
+            libc.write(writes, str(child.pid).encode())
+            libc.pause()
+
+    reads, writes = os.pipe()
+    try:
+        made = fork(parent)
+        ready = select.select([reads, made.fileno()], [], [], DEADLINE)[0]
+        if reads not in ready:
+            with suppress(PermissionError):
+                made.result()
+            pytest.skip("a PID namespace of one's own needs CAP_SYS_ADMIN")
+        assert os.read(reads, 100) == b"(1, 0, 2)"
+        with processes.subreaper() as orphans:
+            made = fork(orphan)
+            pid = int(os.read(reads, 100))
+            made.kill()
+            made.wait(DEADLINE)
+            assert [(status.pid, status.signal) for status in orphans.reap(DEADLINE)] == [(pid, libc.SIGKILL)]
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+@pytest.mark.parametrize("signum", ["SIGTERM", None, 1.5])
+def test_what_is_no_number_is_no_signal(fork: Fork, signum: object) -> None:
+    with pytest.raises(TypeError):
+        fork(libc.pause).kill(signum)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_timeout_is_none_or_a_number_from_0_up(fork: Fork, timeout: float) -> None:
+    with pytest.raises(ValueError, match="a timeout is None or a number"):
+        fork(libc.pause).wait(timeout)
+
+
+def test_a_child_that_does_not_return_from_writing_its_last_words_has_returned_its_result(fork: Fork) -> None:
+    def child() -> int:
+        os.set_blocking(writes, True)
+        sys.stdout = open(writes, "w", closefd=False)  # noqa: SIM115
+        sys.stdout.write("x" * 5)
+        return 5
+
+    reads, writes = os.pipe()
+    try:
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while os.write(writes, bytes(4096)):
+                pass
+        made = fork(child)
+        while made._report.read() is None:
+            assert not select.select([made], [], [], 0)[0]
+        with pytest.raises(TimeoutError):
+            made.result(0)
+        made.kill()
+        assert made.result(DEADLINE) == 5
+    finally:
+        os.close(reads)
+        os.close(writes)
 
 
 # -- statuses --

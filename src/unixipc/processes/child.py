@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import sys
 import threading
 import warnings
 import weakref
@@ -215,7 +216,8 @@ class Child(Generic[_T]):
             try:
                 warnings.warn(f"{self!r} was never waited for", ResourceWarning, source=self, stacklevel=1)
             finally:  # the warning may be an error
-                self.close()
+                if not sys.is_finalizing():  # else the kernel kills it now, and its status could not be made
+                    self.close()
 
     def _disown(self) -> None:
         self._owned = False

@@ -93,10 +93,12 @@ def _unpickled(content: bytes) -> BaseException | None:
 
 
 def _text(error: BaseException) -> str:
+    name = type(error).__name__
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
     except BaseException:  # noqa: BLE001 - whatever its __str__ does
-        return type(error).__name__
+        return name
+    return f"{name}: {text}" if text else name
 
 
 def _comparable(text: str) -> str:
