@@ -2,6 +2,9 @@
 #include "internal.h"
 
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a handler must not wait for a lock");
@@ -9,8 +12,26 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a hand
 /* What handlers write to. It stays mapped for good, and processes may share it. */
 struct counter {
     atomic_ullong value;
-    atomic_int fd; /* of a recorder, whose value counts what it lost */
+    atomic_int fd;        /* of a recorder, whose value counts what it lost */
+    atomic_ullong device; /* of a crash handler: the file that fd meant, */
+    atomic_ullong inode;  /* whose number may mean another one by then */
 };
+
+/* What a crash handler writes; `mark` tells it from text that is written between. */
+struct record {
+    uint64_t mark;
+    int pid;
+    int tid;
+    siginfo_t info;
+};
+_Static_assert(sizeof(struct record) == 16 + UIPC_SIGINFO_SIZE, "it is read as it is written");
+
+/* What a crash handler took the place of, by signal. */
+static struct {
+    atomic_ullong handler;
+    atomic_ullong mask;
+    atomic_uint flags;
+} displaced[_NSIG];
 
 /* A table for each kind: while a handler of one kind takes the place of another's, a thread may still be in the old
  * one, and must not see an argument of the new. */
@@ -61,12 +82,65 @@ static void on_exit_at_once(int signum, siginfo_t *info, void *context) {
     _exit((int)atomic_load(&arguments[UIPC_ON_EXIT][signum]));
 }
 
+static bool is_same_file(const struct counter *counter) {
+    struct stat now;
+    return fstat(atomic_load(&counter->fd), &now) == 0 && now.st_dev == atomic_load(&counter->device) &&
+           now.st_ino == atomic_load(&counter->inode);
+}
+
+/* Whether the instruction that was interrupted will fault once more. */
+static bool strikes_again(const siginfo_t *info) {
+    switch (info->si_signo) {
+    case SIGSEGV:
+    case SIGFPE:
+    case SIGILL:
+        return info->si_code > 0;
+    case SIGBUS:
+        return info->si_code > 0 && info->si_code != BUS_MCEERR_AO;
+    default:
+        return false;
+    }
+}
+
+/* Where nothing can be written, what was there before is not asked: it may write to the same descriptor. */
+static void put_back(int signum, bool written) {
+    const uint64_t mask = atomic_load(&displaced[signum].mask);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    if (written) {
+        action.sa_sigaction = (void (*)(int, siginfo_t *, void *))(uintptr_t)atomic_load(&displaced[signum].handler);
+        action.sa_flags = (int)atomic_load(&displaced[signum].flags);
+        memcpy(&action.sa_mask, &mask, sizeof mask);
+    }
+    sigaction(signum, &action, NULL);
+}
+
+static void on_crash(int signum, siginfo_t *info, void *context) {
+    struct counter *const counter = counter_of(UIPC_ON_CRASH, signum);
+    const int saved_errno = errno;
+    const pid_t pid = getpid();
+    const pid_t tid = (pid_t)syscall(SYS_gettid);
+    const struct record record = {.mark = uipc_crash_mark(), .pid = pid, .tid = tid, .info = *info};
+    bool written = false;
+    (void)context;
+    if (counter != NULL) {
+        written =
+            is_same_file(counter) && write(atomic_load(&counter->fd), &record, sizeof record) == (ssize_t)sizeof record;
+        if (!written) {
+            atomic_fetch_add(&counter->value, 1);
+        }
+    }
+    put_back(signum, written);
+    if (!strikes_again(info) && syscall(SYS_rt_tgsigqueueinfo, pid, tid, signum, info) < 0) {
+        syscall(SYS_tgkill, pid, tid, signum);
+    }
+    errno = saved_errno;
+}
+
 typedef void c_handler(int, siginfo_t *, void *);
 static c_handler *const handlers[UIPC_HANDLERS] = {
-    [UIPC_ON_COUNT] = on_count,
-    [UIPC_ON_FLAG] = on_flag,
-    [UIPC_ON_RECORD] = on_record,
-    [UIPC_ON_EXIT] = on_exit_at_once,
+    [UIPC_ON_COUNT] = on_count,       [UIPC_ON_FLAG] = on_flag,   [UIPC_ON_RECORD] = on_record,
+    [UIPC_ON_EXIT] = on_exit_at_once, [UIPC_ON_CRASH] = on_crash,
 };
 
 uint64_t uipc_handler(int kind) { return kind >= 0 && kind < UIPC_HANDLERS ? (uint64_t)(uintptr_t)handlers[kind] : 0; }
@@ -102,5 +176,37 @@ uint64_t uipc_counter_take(uint64_t address) { return atomic_exchange(&counter_a
 
 int uipc_counter_record(uint64_t address, int fd) {
     atomic_store(&counter_at(address)->fd, fd);
+    return 0;
+}
+
+/* NUL first, which no text has. */
+uint64_t uipc_crash_mark(void) {
+    uint64_t mark;
+    memcpy(&mark, "\0crash:\n", sizeof mark);
+    return mark;
+}
+
+int uipc_counter_crash(uint64_t address, int fd) {
+    struct counter *const counter = counter_at(address);
+    struct stat file;
+    const int result = uipc_result(fstat(fd, &file));
+    if (result == 0) {
+        atomic_store(&counter->device, file.st_dev);
+        atomic_store(&counter->inode, file.st_ino);
+        atomic_store(&counter->fd, fd);
+    }
+    return result;
+}
+
+/* Before the handler is installed: between the two, `signal.signal` puts CPython's own in place. */
+int uipc_crash_displaces(int signum) {
+    struct uipc_action action;
+    const int result = uipc_sigaction_get(signum, &action);
+    if (result < 0 || action.handler == uipc_handler(UIPC_ON_CRASH)) {
+        return result;
+    }
+    atomic_store(&displaced[signum].handler, action.handler);
+    atomic_store(&displaced[signum].mask, action.mask);
+    atomic_store(&displaced[signum].flags, action.flags);
     return 0;
 }

@@ -89,13 +89,16 @@ int uipc_timer_getoverrun(int timerid);
 int uipc_timer_delete(int timerid);
 
 /* handlers.c: ready-made signal handlers. What one counts lies at its argument, in memory that must stay mapped: 64
- * bits and, for a recorder, its descriptor. */
-enum { UIPC_ON_COUNT, UIPC_ON_FLAG, UIPC_ON_RECORD, UIPC_ON_EXIT, UIPC_HANDLERS };
+ * bits and, for those that write records, the descriptor. */
+enum { UIPC_ON_COUNT, UIPC_ON_FLAG, UIPC_ON_RECORD, UIPC_ON_EXIT, UIPC_ON_CRASH, UIPC_HANDLERS };
 uint64_t uipc_handler(int kind);
 uint64_t uipc_handler_argument(int signum, uint64_t handler);
 uint64_t uipc_counter_value(uint64_t address);
 uint64_t uipc_counter_take(uint64_t address);
 int uipc_counter_record(uint64_t address, int fd);
+uint64_t uipc_crash_mark(void);
+int uipc_counter_crash(uint64_t address, int fd);
+int uipc_crash_displaces(int signum);
 
 /* sysv.c: svipc(7) */
 struct uipc_ipc_perm {

@@ -377,6 +377,7 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
     ),
     "FlagHandler": (untyped.FlagHandler, [(MAPPING, [*NO_MEMORY[1:], b"x" * 8]), (0, [*NO_OFFSET, 1, 4 * PAGE])]),
     "RecordHandler": (untyped.RecordHandler, [(Thing("writer"), [*NO_INT, -1])]),
+    "CrashHandler": (untyped.CrashHandler, [(Thing("writer"), [*NO_INT, -1])]),
     "ExitHandler": (untyped.ExitHandler, [(0, [*NO_INT, -1, 256])]),
     "dlopen": (
         untyped.dlopen,

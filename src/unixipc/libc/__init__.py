@@ -27,6 +27,8 @@ from unixipc.libc.dl import dlopen as dlopen
 from unixipc.libc.dl import dlsym as dlsym
 from unixipc.libc.dl import dlvsym as dlvsym
 from unixipc.libc.handlers import CountHandler as CountHandler
+from unixipc.libc.handlers import CrashHandler as CrashHandler
+from unixipc.libc.handlers import CrashRecord as CrashRecord
 from unixipc.libc.handlers import ExitHandler as ExitHandler
 from unixipc.libc.handlers import FlagHandler as FlagHandler
 from unixipc.libc.handlers import NativeHandler as NativeHandler

@@ -81,7 +81,7 @@ def _check_handler(signum: int, handler: object) -> Handler:
     return handler
 
 
-def _install(signum: int, act: Sigaction) -> None:
+def _install(signum: int, act: Sigaction, previous: Handler) -> None:
     handler = _check_handler(signum, act.handler)
     # What signal.signal() gets must not be SIG_DFL or SIG_IGN even for a moment, or the kernel drops pending signals.
     recorded: object = _cpython.dispatch
@@ -90,7 +90,7 @@ def _install(signum: int, act: Sigaction) -> None:
         recorded, address = stdlib_signal.Handlers(handler), int(handler)
     elif isinstance(handler, NativeHandler):
         recorded, address = handler.python or recorded, handler.address
-        argument = argument_of(handler, signum, act.flags)
+        argument = argument_of(handler, signum, act.flags, previous)
         # Where it is recorded already, signal.signal() would only put CPython's C handler in place for a moment, which
         # would swallow what another thread gets then.
         recorded = None if recorded is stdlib_signal.getsignal(signum) else recorded
@@ -116,7 +116,7 @@ def sigaction(signum: int, act: Sigaction | None = None) -> Sigaction:
         raise failure(errno.EINVAL, "sigaction", signum, advice="this signal cannot be caught or ignored")
     if threading.get_ident() != threading.main_thread().ident:
         raise ValueError("sigaction() changes handlers on the main thread only")
-    _install(signum, act)
+    _install(signum, act, previous.handler)
     return previous
 
 

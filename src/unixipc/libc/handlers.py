@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import sys
 from dataclasses import dataclass, field
 from operator import index
 
-from unixipc._check import failure
+from unixipc._check import check, failure
 from unixipc._cpython import Memory
 from unixipc._native import ffi, lib
 from unixipc.constants.mapping import MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE
@@ -15,6 +17,7 @@ from unixipc.constants.signals import SA_SIGINFO
 from unixipc.libc.arguments import size_argument
 from unixipc.libc.dl import dladdr
 from unixipc.libc.mapping import PAGE_SIZE, mmap
+from unixipc.libc.siginfo import Siginfo
 
 _COUNTER = 8
 _APART = 64  # a cache line: counters that different processors write to do not slow each other down
@@ -162,6 +165,54 @@ class RecordHandler(CounterHandler):
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
+class CrashHandler(CounterHandler):
+    """A handler that writes a CrashRecord of the delivery to a descriptor, and lets the signal strike again.
+
+    Before that it puts the action back that it took the place of, which then meets the same siginfo_t: the default, or
+    another native handler, like that of `faulthandler`. It cannot take the place of a Python handler, and needs
+    SA_SIGINFO; with SA_ONSTACK an overflow of the stack is recorded as well. Where the record cannot be written, or the
+    descriptor means another file by then, the signal has its default effect.
+    """
+
+    fd: int = field(compare=False)
+
+    def __init__(self, fd: int) -> None:
+        fd = index(fd)
+        self._count_in(lib.UIPC_ON_CRASH, None, 0)
+        check(lib.uipc_counter_crash(self.argument, fd), "CrashHandler", fd)
+        object.__setattr__(self, "fd", fd)
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return lib.uipc_counter_value(self.argument)
+
+    def __repr__(self) -> str:
+        return f"CrashHandler(fd={self.fd}, lost={self.lost})"
+
+
+@dataclass(frozen=True, slots=True)
+class CrashRecord:
+    """What a CrashHandler wrote of one delivery: the process and the thread that it struck, and its siginfo_t."""
+
+    pid: int
+    tid: int
+    info: Siginfo
+
+    @classmethod
+    def split(cls, data: bytes) -> list[CrashRecord | bytes]:
+        """Take what was written to the descriptor apart: records, and the text of others between them, in order."""
+        parts: list[CrashRecord | bytes] = []
+        mark, begin = _CRASH_MARK, 0
+        while (found := data.find(mark, begin)) >= 0 and found + _CRASH.size <= len(data):
+            _, pid, tid, info = _CRASH.unpack_from(data, found)
+            parts += [data[begin:found], cls(pid, tid, Siginfo(info))]
+            begin = found + _CRASH.size
+        parts.append(data[begin:])
+        return [part for part in parts if part]
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)
 class ExitHandler(ReadyHandler):
     """A handler that ends the process with a status by _exit(2): nothing is flushed, and no cleanup runs."""
 
@@ -209,21 +260,33 @@ class _Counters:
 _counters = _Counters()
 os.register_at_fork(after_in_child=_counters.leave)
 
+_CRASH = struct.Struct(f"8sii{lib.UIPC_SIGINFO_SIZE}s")
+_CRASH_MARK = lib.uipc_crash_mark().to_bytes(8, sys.byteorder)
 _installed: dict[tuple[int, int], ReadyHandler] = {}
 
 
-def argument_of(handler: NativeHandler, signum: int, flags: int) -> int:
+def argument_of(handler: NativeHandler, signum: int, flags: int, previous: object) -> int:
     """Give the argument that C needs to install a handler, and keep for good what the handler will write to."""
     if not isinstance(handler, ReadyHandler):
         return 0
-    if isinstance(handler, RecordHandler) and not flags & SA_SIGINFO:
-        raise failure(errno.EINVAL, "sigaction", signum, advice="a RecordHandler needs SA_SIGINFO")
+    if isinstance(handler, RecordHandler | CrashHandler) and not flags & SA_SIGINFO:
+        raise failure(errno.EINVAL, "sigaction", signum, advice=f"a {type(handler).__name__} needs SA_SIGINFO")
+    if isinstance(handler, CrashHandler):
+        _displace(signum, previous)
     key = handler.address, handler.argument
     if key not in _installed:
         if isinstance(handler, CounterHandler):
             handler._memory._pin()
         _installed[key] = handler
     return handler.argument
+
+
+def _displace(signum: int, previous: object) -> None:
+    """Note what a CrashHandler will put back, which is the kernel's part only."""
+    if callable(previous) or getattr(previous, "python", None) is not None:
+        advice = "a CrashHandler cannot put a Python handler back: set SIG_DFL first"
+        raise failure(errno.EINVAL, "sigaction", signum, advice=advice)
+    check(lib.uipc_crash_displaces(signum), "sigaction", signum)
 
 
 def handler_at(signum: int, address: int) -> NativeHandler | None:
