@@ -205,8 +205,41 @@ int uipc_crash_displaces(int signum) {
     if (result < 0 || action.handler == uipc_handler(UIPC_ON_CRASH)) {
         return result;
     }
+    if (action.ours) {
+        return -EBUSY;
+    }
     atomic_store(&displaced[signum].handler, action.handler);
     atomic_store(&displaced[signum].mask, action.mask);
     atomic_store(&displaced[signum].flags, action.flags);
+    return 0;
+}
+
+int uipc_crash_watch(uint64_t signals, uint64_t argument) {
+    for (int signum = 1; signum < _NSIG; signum++) {
+        if (signals & uipc_bit(signum)) {
+            int result = uipc_crash_displaces(signum);
+            if (result == 0) {
+                const uint64_t handler = uipc_handler(UIPC_ON_CRASH);
+                result = uipc_sigaction_native(signum, handler, argument, 0, SA_SIGINFO | SA_ONSTACK);
+            }
+            if (result < 0) {
+                return result;
+            }
+        }
+    }
+    return 0;
+}
+
+int uipc_crash_unwatched(uint64_t signals, uint64_t over, uint64_t *unwatched) {
+    struct sigaction action;
+    *unwatched = 0;
+    for (int signum = 1; signum < _NSIG; signum++) {
+        if (signals & uipc_bit(signum) && sigaction(signum, NULL, &action) == 0) {
+            const uint64_t handler = (uint64_t)(uintptr_t)action.sa_handler;
+            if (action.sa_handler == SIG_DFL || handler == over || handler == uipc_handler(UIPC_ON_CRASH)) {
+                *unwatched |= uipc_bit(signum);
+            }
+        }
+    }
     return 0;
 }

@@ -99,6 +99,8 @@ int uipc_counter_record(uint64_t address, int fd);
 uint64_t uipc_crash_mark(void);
 int uipc_counter_crash(uint64_t address, int fd);
 int uipc_crash_displaces(int signum);
+int uipc_crash_watch(uint64_t signals, uint64_t argument);
+int uipc_crash_unwatched(uint64_t signals, uint64_t over, uint64_t *unwatched);
 
 /* sysv.c: svipc(7) */
 struct uipc_ipc_perm {

@@ -8,6 +8,7 @@ import struct
 import sys
 from dataclasses import dataclass, field
 from operator import index
+from typing import TYPE_CHECKING
 
 from unixipc._check import check, failure
 from unixipc._cpython import Memory
@@ -18,7 +19,15 @@ from unixipc.libc.arguments import size_argument
 from unixipc.libc.dl import dladdr
 from unixipc.libc.mapping import PAGE_SIZE, mmap
 from unixipc.libc.siginfo import Siginfo
+from unixipc.libc.sigsetops import SignalSet
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WATCHING = {
+    errno.EBUSY: "a CrashHandler cannot put a Python handler back: set SIG_DFL first",
+    errno.EINVAL: "SIGKILL and SIGSTOP cannot be caught",
+}
 _COUNTER = 8
 _APART = 64  # a cache line: counters that different processors write to do not slow each other down
 
@@ -190,6 +199,23 @@ class CrashHandler(CounterHandler):
     def __repr__(self) -> str:
         return f"CrashHandler(fd={self.fd}, lost={self.lost})"
 
+    def watch(self, signals: Iterable[int]) -> None:
+        """Install it for several signals at once, with SA_SIGINFO and SA_ONSTACK, and unknown to the `signal` module.
+
+        A forked child can do so before it does anything else: it is one call of C, from any thread.
+        """
+        mask = SignalSet(signals).mask
+        _keep(self)
+        check(lib.uipc_crash_watch(mask, self.argument), "CrashHandler.watch", advice=_WATCHING)
+
+    @staticmethod
+    def unhandled(signals: Iterable[int], over: NativeHandler | None = None) -> SignalSet:
+        """Tell which of the signals nobody handles: at SIG_DFL, or at a CrashHandler, or at the handler `over`."""
+        unwatched = ffi.new("uint64_t *")
+        address = 0 if over is None else over.address
+        check(lib.uipc_crash_unwatched(SignalSet(signals).mask, address, unwatched), "CrashHandler.unhandled")
+        return SignalSet.from_mask(unwatched[0])
+
 
 @dataclass(frozen=True, slots=True)
 class CrashRecord:
@@ -273,6 +299,10 @@ def argument_of(handler: NativeHandler, signum: int, flags: int, previous: objec
         raise failure(errno.EINVAL, "sigaction", signum, advice=f"a {type(handler).__name__} needs SA_SIGINFO")
     if isinstance(handler, CrashHandler):
         _displace(signum, previous)
+    return _keep(handler)
+
+
+def _keep(handler: ReadyHandler) -> int:
     key = handler.address, handler.argument
     if key not in _installed:
         if isinstance(handler, CounterHandler):
@@ -284,8 +314,7 @@ def argument_of(handler: NativeHandler, signum: int, flags: int, previous: objec
 def _displace(signum: int, previous: object) -> None:
     """Note what a CrashHandler will put back, which is the kernel's part only."""
     if callable(previous) or getattr(previous, "python", None) is not None:
-        advice = "a CrashHandler cannot put a Python handler back: set SIG_DFL first"
-        raise failure(errno.EINVAL, "sigaction", signum, advice=advice)
+        raise failure(errno.EBUSY, "sigaction", signum, advice=_WATCHING[errno.EBUSY])
     check(lib.uipc_crash_displaces(signum), "sigaction", signum)
 
 
