@@ -90,7 +90,7 @@ def _encoded(word: str) -> bytes:
 
 
 class Parent:
-    """The parent as a child of `testing.fork` has it. Waits have no timeout of their own: the parent watches the deadline."""
+    """The parent of a child of `testing.fork`. Without a timeout a wait has none: the parent watches the deadline."""
 
     def __init__(self, line: Line) -> None:
         self.pid = os.getppid()
