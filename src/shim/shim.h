@@ -203,4 +203,9 @@ int uipc_mount(const char *source, const char *target, const char *filesystemtyp
                const char *data);
 int uipc_umount2(const char *target, int flags);
 
+/* fsopen.c: fsopen(2), fsconfig(2), fsmount(2) */
+int uipc_fsopen(const char *fsname, unsigned int flags);
+int uipc_fsconfig(int fd, unsigned int cmd, const char *key, const char *value, int aux);
+int uipc_fsmount(int fs_fd, unsigned int flags, unsigned int attr_flags);
+
 #endif

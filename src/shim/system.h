@@ -55,6 +55,28 @@
 #define MS_NOSYMFOLLOW 256
 #endif
 
+/* ...and of fsopen(2), which glibc names from 2.36 on; the kernel's header cannot stand beside <sys/mount.h>. */
+#ifndef FSOPEN_CLOEXEC
+#define FSOPEN_CLOEXEC 0x1
+#define FSCONFIG_SET_FLAG 0
+#define FSCONFIG_SET_STRING 1
+#define FSCONFIG_SET_PATH 3
+#define FSCONFIG_SET_FD 5
+#define FSCONFIG_CMD_CREATE 6
+#define FSCONFIG_CMD_RECONFIGURE 7
+#define FSMOUNT_CLOEXEC 0x1
+#define MOUNT_ATTR_RDONLY 0x1
+#define MOUNT_ATTR_NOSUID 0x2
+#define MOUNT_ATTR_NODEV 0x4
+#define MOUNT_ATTR_NOEXEC 0x8
+#define MOUNT_ATTR_NOATIME 0x10
+#define MOUNT_ATTR_STRICTATIME 0x20
+#define MOUNT_ATTR_NODIRATIME 0x80
+#endif
+#ifndef MOUNT_ATTR_NOSYMFOLLOW /* from Linux 5.14 on */
+#define MOUNT_ATTR_NOSYMFOLLOW 0x200000
+#endif
+
 /* What the headers of the build do not know yet: no call has room for this number, so none takes it for a flag. */
 #define UIPC_ABSENT (1LL << 62)
 

@@ -411,6 +411,22 @@ class _Lib(Protocol):
     MNT_DETACH: int
     MNT_EXPIRE: int
     UMOUNT_NOFOLLOW: int
+    FSOPEN_CLOEXEC: int
+    FSCONFIG_SET_FLAG: int
+    FSCONFIG_SET_STRING: int
+    FSCONFIG_SET_PATH: int
+    FSCONFIG_SET_FD: int
+    FSCONFIG_CMD_CREATE: int
+    FSCONFIG_CMD_RECONFIGURE: int
+    FSMOUNT_CLOEXEC: int
+    MOUNT_ATTR_RDONLY: int
+    MOUNT_ATTR_NOSUID: int
+    MOUNT_ATTR_NODEV: int
+    MOUNT_ATTR_NOEXEC: int
+    MOUNT_ATTR_NOATIME: int
+    MOUNT_ATTR_STRICTATIME: int
+    MOUNT_ATTR_NODIRATIME: int
+    MOUNT_ATTR_NOSYMFOLLOW: int
     RTLD_LAZY: int
     RTLD_NOW: int
     RTLD_GLOBAL: int
@@ -534,6 +550,9 @@ class _Lib(Protocol):
         self, source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, data: bytes, /
     ) -> int: ...
     def uipc_umount2(self, target: bytes, flags: int, /) -> int: ...
+    def uipc_fsopen(self, fsname: bytes, flags: int, /) -> int: ...
+    def uipc_fsconfig(self, fd: int, cmd: int, key: bytes | None, value: bytes | None, aux: int, /) -> int: ...
+    def uipc_fsmount(self, fs_fd: int, flags: int, attr_flags: int, /) -> int: ...
 
 @type_check_only
 class _FFI(Protocol):

@@ -4,6 +4,7 @@ A name that the headers of the build did not know is there all the same, with a 
 """
 
 from unixipc.constants.dl import *
+from unixipc.constants.fsopen import *
 from unixipc.constants.mapping import *
 from unixipc.constants.namespaces import *
 from unixipc.constants.pipes import *

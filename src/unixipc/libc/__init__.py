@@ -26,6 +26,9 @@ from unixipc.libc.dl import dlclose as dlclose
 from unixipc.libc.dl import dlopen as dlopen
 from unixipc.libc.dl import dlsym as dlsym
 from unixipc.libc.dl import dlvsym as dlvsym
+from unixipc.libc.fsopen import fsconfig as fsconfig
+from unixipc.libc.fsopen import fsmount as fsmount
+from unixipc.libc.fsopen import fsopen as fsopen
 from unixipc.libc.handlers import CountHandler as CountHandler
 from unixipc.libc.handlers import CrashHandler as CrashHandler
 from unixipc.libc.handlers import CrashRecord as CrashRecord
