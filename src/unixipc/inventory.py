@@ -46,7 +46,7 @@ class SysvObject:
     @classmethod
     def _of(cls, row: dict[str, str]) -> Self:
         """Make it of a line of /proc/sysvipc, by the names of its columns."""
-        columns: ClassVar[dict[str, str]] = {"mode": "perms"} | cls.columns
+        columns = {"mode": "perms"} | cls.columns
         texts = {field.name: row[columns.get(field.name, field.name)] for field in fields(cls)}
         return cls(**{name: int(text, 8 if name == "mode" else 10) for name, text in texts.items()})
 
@@ -112,6 +112,11 @@ class PosixObject:
     device: int
     inode: int
 
+    @property
+    def path(self) -> str:
+        """Its name as the file system has it: that of a semaphore begins with `/sem.`."""
+        return f"/sem.{self.name[1:]}" if self.kind == "semaphore" else self.name
+
 
 _Object = TypeVar("_Object", bound=SysvObject)
 _Fd = TypeVar("_Fd", int, int | None)
@@ -119,7 +124,7 @@ _Fd = TypeVar("_Fd", int, int | None)
 
 def _listed(name: str, kind: type[_Object]) -> tuple[_Object, ...]:
     try:
-        head, *lines = Path("/proc/sysvipc", name).read_text().splitlines()
+        head, *lines = Path(f"/proc/sysvipc/{name}").read_text().splitlines()
     except FileNotFoundError:
         return ()  # a kernel without CONFIG_SYSVIPC has none
     names = head.split()
@@ -148,7 +153,7 @@ def posix_memory() -> tuple[PosixObject, ...]:
 
 
 def memory_names() -> frozenset[str]:
-    """List the names in /dev/shm alone, which costs less."""
+    """List the names in /dev/shm alone, each a `PosixObject.path`, which costs less."""
     with _memory_folder() as folder:
         return frozenset() if folder is None else frozenset(f"/{name}" for name in os.listdir(folder))  # noqa: PTH208
 

@@ -13,3 +13,8 @@ from unixipc.testing.evidence import ThreadEvidence as ThreadEvidence
 from unixipc.testing.handshakes import HandshakeError as HandshakeError
 from unixipc.testing.handshakes import Parent as Parent
 from unixipc.testing.handshakes import parent as parent
+from unixipc.testing.leaks import Leak as Leak
+from unixipc.testing.leaks import LeakError as LeakError
+from unixipc.testing.leaks import Snapshot as Snapshot
+from unixipc.testing.leaks import no_leaks as no_leaks
+from unixipc.testing.looks import LeakKind as LeakKind
