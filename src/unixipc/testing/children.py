@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, NoReturn, TypeVar, TypeVarTuple
 
 from unixipc import libc, processes
 from unixipc._check import Deadline
+from unixipc.processes.undisturbed import undisturbed
 from unixipc.testing.crashes import CrashError, CrashReport, DeadlineError, shortened
-from unixipc.testing.evidence import threads_of
+from unixipc.testing.evidence import look_at
 from unixipc.testing.handshakes import HandshakeError, Line, set_parent, wait_for
 from unixipc.testing.recorder import Recorder
 
@@ -29,9 +29,7 @@ _Arguments = TypeVarTuple("_Arguments")
 DEADLINE = 30.0
 """How many seconds a child has, unless it is given others."""
 
-_ENDING = 5.0  # seconds in which a child must write its stack and end
-
-_children: weakref.WeakSet[Child[Any]] = weakref.WeakSet()
+_ENDING = 3.0  # seconds in which a child must write its stack and end
 
 
 class _Equipment:
@@ -59,18 +57,21 @@ def fork(
     In the child `testing.parent()` gives its parent, to speak to; and a crash is recorded, with its Python stack.
     """
     time = Deadline(deadline)
-    mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # no handler may raise before all have an owner
+    child: Child[_T] | None = None
     try:
-        equipment = _Equipment()
-        try:
-            child: Child[_T] = Child.start(_begin, equipment, mask, function, *args, allow_threads=allow_threads)
-        except BaseException:
-            equipment.close()
-            raise
-        child._equip(equipment, deadline, time)  # noqa: SLF001 - of this file
-        return child
-    finally:
-        libc.sigprocmask(libc.SIG_SETMASK, mask)
+        with undisturbed() as mask:  # no handler may raise before all that is made has an owner
+            equipment = _Equipment()
+            try:
+                child = Child.start(_begin, equipment, mask, function, *args, allow_threads=allow_threads)
+            except BaseException:
+                equipment.close()
+                raise
+            child._equip(equipment, deadline, time)  # noqa: SLF001 - of this file
+    except BaseException:
+        if child is not None:  # a handler has raised now, and the caller will never see the child
+            child.close()
+        raise
+    return child
 
 
 def _begin(
@@ -103,7 +104,8 @@ class Child(processes.Child[_T]):
         self._equipment, self._seconds, self._time = equipment, seconds, time
         self._words = deque[str]()
         self._sent = set[int]()
-        _children.add(self)
+        if self._descriptor is None:  # it has ended already, where SIGCHLD is ignored
+            self._collect()
 
     def kill(self, signum: int = libc.SIGKILL) -> None:
         """Send the child a signal; nothing happens when it was reaped already."""
@@ -119,7 +121,7 @@ class Child(processes.Child[_T]):
             try:
                 super().wait(deadline.left())
             except TimeoutError:
-                if self.pidfd >= 0 and deadline.left() == 0:
+                if self._descriptor is not None and deadline.left() == 0:
                     self._late(f"child {self.pid} has not ended within {timeout} seconds", is_last=is_last)
         if self.crash is not None and self.crash.deadline is not None:
             raise DeadlineError(self.crash)
@@ -158,7 +160,7 @@ class Child(processes.Child[_T]):
         """Tell the child a word, which waits there until it is asked for: `testing.parent().says(word)`."""
         deadline, is_last = self._until(timeout)
         while True:
-            line = self._line("speak to")
+            line = self._line()
             if line is None:
                 self._ended_without(f"could be told {shortened(word)}")
             try:
@@ -167,14 +169,14 @@ class Child(processes.Child[_T]):
             except ConnectionError:
                 self._lost_line()
                 continue
-            if not wait_for(deadline, [self.pidfd], [line.fileno()]) and deadline.left() == 0:
+            if not wait_for(deadline, [self._held().fd], [line.fileno()]) and deadline.left() == 0:
                 text = f"child {self.pid} has not taken {shortened(word)} within {timeout} seconds"
                 self._late(text, is_last=is_last)
 
     def _hear(self, expected: str, timeout: float | None) -> str:
         deadline, is_last = self._until(timeout)
         while True:
-            line = None if self._words else self._line("listen to")
+            line = None if self._words else self._line()
             if self._words:
                 return self._words.popleft()
             if line is None:
@@ -191,22 +193,22 @@ class Child(processes.Child[_T]):
     def _await_word(
         self, line: Line, deadline: Deadline, expected: str, timeout: float | None, *, is_last: bool
     ) -> None:
-        ready = wait_for(deadline, [line.fileno(), self.pidfd])
-        if ready == {self.pidfd}:
+        pidfd = self._held().fd
+        ready = wait_for(deadline, [line.fileno(), pidfd])
+        if ready == {pidfd}:
             self._reap()
         elif not ready and deadline.left() == 0:
             self._late(f"child {self.pid} has not said {expected} within {timeout} seconds", is_last=is_last)
 
-    def _line(self, what: str) -> Line | None:
+    def _line(self) -> Line | None:
         """Give the line to the child, None where that was reaped."""
-        if self.pidfd < 0:
-            return None
-        self._own(what)
+        if not self._owned:
+            self._held()
         return None if self._equipment is None else self._equipment.line
 
     def _lost_line(self) -> None:
         """Take note of the end of the line: that of the child, or it lives on without."""
-        if not self._has_ended(_ENDING):
+        if not self._ends(Deadline(_ENDING)):
             raise HandshakeError(
                 f"child {self.pid} has closed the line to its parent: it closed all descriptors, or executed a program"
             )
@@ -227,35 +229,47 @@ class Child(processes.Child[_T]):
         """Time is up: for this wait, or for the child, which is ended with its stack taken."""
         if not is_last:
             raise TimeoutError(errno.ETIMEDOUT, text)
-        threads = threads_of(self.pid)
+        threads, ignored = look_at(self.pid)
         with suppress(OSError):  # the stack is all that is wanted of it
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
+            _, hard = resource.prlimit(self.pid, resource.RLIMIT_CORE)
+            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, hard))
         self.kill(libc.SIGABRT)
         self.kill(libc.SIGCONT)
-        if any(libc.SIGABRT not in thread.blocked for thread in threads):
-            self._has_ended(_ENDING)
-        if not self._has_ended(0):
+        if libc.SIGABRT not in ignored and any(libc.SIGABRT not in thread.blocked for thread in threads):
+            self._ends(Deadline(_ENDING))
+        if not self._ends(Deadline(0)):
             self.kill()
-            if not self._has_ended(_ENDING):
+            if not self._ends(Deadline(_ENDING)):
                 raise TimeoutError(errno.ETIMEDOUT, f"child {self.pid} does not end, not even by SIGKILL")
         self._reap()
         if self.crash is not None and self.crash.signal in (None, libc.SIGABRT, libc.SIGKILL):
             self.crash = replace(self.crash, deadline=self._seconds, threads=threads)
             raise DeadlineError(self.crash)
 
-    def _reap(self) -> None:
-        mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
-        try:
-            with self._reaping:
-                super()._reap()
-                equipment, self._equipment = self._equipment, None
-                if equipment is not None:
-                    self._words += equipment.line.rest()
-                    if self._outcome is None:
-                        self.crash = self._report_crash(equipment.recorder)
-                    equipment.close()
-        finally:
-            libc.sigprocmask(libc.SIG_SETMASK, mask)
+    def _read_report(self) -> None:
+        super()._read_report()
+        self._collect()
+
+    def _collect(self) -> None:
+        """Take what is left of the child that has ended."""
+        equipment, self._equipment = self._equipment, None
+        if equipment is not None:
+            try:
+                self._words += equipment.line.rest()
+                if self._outcome is None:
+                    self.crash = self._report_crash(equipment.recorder)
+            finally:
+                equipment.close()
+
+    def _disown(self) -> None:
+        super()._disown()
+        if self._equipment is not None:  # what siblings say is none of our business, and their lines must have an end
+            self._equipment.close()
+
+    def _end(self) -> None:
+        if self._equipment is not None:
+            self._sent.add(libc.SIGKILL)
+        super()._end()
 
     def _report_crash(self, recorder: Recorder) -> CrashReport:
         recording = recorder.read()
@@ -273,20 +287,10 @@ class Child(processes.Child[_T]):
 
     def overlooked(self) -> BaseException | None:
         """Give what `result` would raise, where the child has ended by itself and nobody has asked how."""
-        if self._asked or self._owner != os.getpid() or (self.pidfd >= 0 and not self._has_ended(0)):
+        if self._asked or not self._owned or (self._descriptor is not None and not self._ends(Deadline(0))):
             return None
         try:
             self.result()
         except BaseException as error:  # noqa: BLE001 - the child's
             return None if self.crash is not None and self.crash.sent else error
         return None
-
-
-def _leave() -> None:
-    """In a forked child: what its siblings say is none of its business, and it must not keep their lines open."""
-    for child in list(_children):
-        if child._equipment is not None:  # noqa: SLF001 - of this file
-            child._equipment.close()  # noqa: SLF001 - the same
-
-
-os.register_at_fork(after_in_child=_leave)

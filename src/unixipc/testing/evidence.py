@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unixipc import signals
-
-if TYPE_CHECKING:
-    from unixipc.libc import SignalSet
+from unixipc.libc import SignalSet
 
 _STATES = {
     "R": "running",
@@ -45,12 +42,12 @@ class ThreadEvidence:
         return text
 
 
-def threads_of(pid: int) -> tuple[ThreadEvidence, ...]:
-    """Look what the threads of a process do; nothing where it has ended."""
+def look_at(pid: int) -> tuple[tuple[ThreadEvidence, ...], SignalSet]:
+    """Look what the threads of a process do, and which signals it ignores; nothing where it has ended."""
     try:
         state = signals.state(pid)
     except OSError:
-        return ()
+        return (), SignalSet()
     return tuple(
         ThreadEvidence(
             thread.tid,
@@ -61,7 +58,7 @@ def threads_of(pid: int) -> tuple[ThreadEvidence, ...]:
             thread.blocked,
         )
         for thread in state.threads
-    )
+    ), state.ignored
 
 
 def _read(pid: int, tid: int, name: str) -> str:
