@@ -1,0 +1,123 @@
+"""A plugin for pytest: tests in children of their own, and fixtures for tests that fork.
+
+It is there when unixipc is installed, and changes nothing until a test uses it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
+
+import pytest
+
+from unixipc import testing  # which imports what it is made of, and with it the calls, when that is used
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
+
+
+class Fork(Protocol):
+    """The type of the fixture `fork`."""
+
+    def __call__(
+        self,
+        function: Callable[[*_Arguments], _T],
+        /,
+        *args: *_Arguments,
+        deadline: float | None = ...,
+        allow_threads: bool = ...,
+    ) -> testing.Child[_T]:
+        """Do as `unixipc.testing.fork` does."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --fork-tests and the settings."""
+    group = parser.getgroup("unixipc", "tests that fork (unixipc)")
+    group.addoption("--fork-tests", action="store_true", help="Run each test in a forked child, as if it were marked.")
+    parser.addini("unixipc_deadline", "Seconds that a child forked by or for a test may take.", "float", 30.0)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marks."""
+    config.addinivalue_line(
+        "markers",
+        "forked(deadline=None, allow_threads=False): run the test in a forked child: whatever happens to it, the run "
+        "goes on (unixipc).",
+    )
+    config.addinivalue_line(
+        "markers", "deadline(seconds): how long a child forked by or for the test may take (unixipc)."
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Tell what is not as it would be without this plugin."""
+    about = []
+    if config.getoption("fork_tests"):
+        about.append(f"each test in a child of its own, for {config.getini('unixipc_deadline'):g} seconds at most")
+    return f"unixipc: {', '.join(about)}" if about else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run the test in a child, if that is asked for."""
+    mark = item.get_closest_marker("forked")
+    if mark is not None and item.config.pluginmanager.has_plugin("pytest_forked"):
+        mark = None  # which goes on to do what it did before unixipc came
+    if (mark is None and not item.config.getoption("fork_tests")) or item.config.getoption("setuponly", default=False):
+        return None
+    settings = {} if mark is None else mark.kwargs
+    if unknown := settings.keys() - {"deadline", "allow_threads"}:
+        raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {unknown}")
+    from unixipc.testing import forked_items  # noqa: PLC0415 - most runs of pytest need it not
+
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    forked_items.run(
+        item,
+        nextitem,
+        deadline=_deadline(item, settings.get("deadline")),
+        allow_threads=settings.get("allow_threads", False),
+    )
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _deadline(item: pytest.Item, own: float | None = None) -> float | None:
+    """Give the seconds that each child of a test may take; None while somebody looks at it with a debugger."""
+    if item.config.getoption("usepdb", default=False) or item.config.getoption("trace", default=False):
+        return None
+    mark = item.get_closest_marker("deadline")
+    return own or (float(item.config.getini("unixipc_deadline")) if mark is None else mark.args[0])
+
+
+@pytest.fixture
+def fork(request: pytest.FixtureRequest) -> Iterator[Fork]:
+    """Fork children as `unixipc.testing.fork` does, with the deadline of the test; they are killed and reaped with it.
+
+    A child that has crashed or raised by then, and that nobody has waited for, is an error.
+    """
+    limit = _deadline(request.node)
+    children: list[testing.Child[Any]] = []
+
+    def start(
+        function: Callable[[*_Arguments], _T],
+        /,
+        *args: *_Arguments,
+        deadline: float | None = limit,
+        allow_threads: bool = False,
+    ) -> testing.Child[_T]:
+        child = testing.fork(function, *args, deadline=deadline, allow_threads=allow_threads)
+        children.append(child)
+        return child
+
+    try:
+        yield start
+        overlooked = [error for child in children if (error := child.overlooked()) is not None]
+    finally:
+        for child in children:
+            child.close()
+    if len(overlooked) == 1:
+        raise overlooked[0]
+    if overlooked:
+        raise BaseExceptionGroup("several children came to a bad end", overlooked)
