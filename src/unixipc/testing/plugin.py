@@ -69,7 +69,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     settings = {} if mark is None else mark.kwargs
     if unknown := settings.keys() - {"deadline", "allow_threads"}:
-        raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {unknown}")
+        names = ", ".join(unknown)
+        raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {names}")
     from unixipc.testing import forked_items  # noqa: PLC0415 - most runs of pytest need it not
 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
