@@ -13,8 +13,9 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
     """Run a test module with the plugin in a process of its own."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def start(source: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=source)
@@ -101,7 +102,7 @@ def test_bad_ends_fail_alone_and_the_run_goes_on(run: Callable[..., pytest.RunRe
             "*_ test_exit _*",
             "in its call: child * exited with status 0 before its function returned",
             "*_ test_sys_exit _*",
-            "E   SystemExit: so long",
+            "E*SystemExit: so long",
             "*_ test_unpicklable _*",
             "E*LocalError: of this test",
             "*_ test_killed_from_outside _*",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from unixipc.processes import ExitStatus
 
+__tracebackhide__ = True  # pytest shows the test that asked, not how it is found out here
+
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
 
@@ -118,11 +120,10 @@ class Child(processes.Child[_T]):
         self._asked = True
         deadline, is_last = self._until(timeout)
         while self.status is None:
-            try:
+            with suppress(TimeoutError):
                 super().wait(deadline.left())
-            except TimeoutError:
-                if self._descriptor is not None and deadline.left() == 0:
-                    self._late(f"child {self.pid} has not ended within {timeout} seconds", is_last=is_last)
+            if self._descriptor is not None and deadline.left() == 0:
+                self._late(f"child {self.pid} has not ended within {timeout} seconds", is_last=is_last)
         if self.crash is not None and self.crash.deadline is not None:
             raise DeadlineError(self.crash)
         return self.status
@@ -139,7 +140,10 @@ class Child(processes.Child[_T]):
                 raise
         if self.crash is not None:
             raise CrashError(self.crash)
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        except BaseException as error:  # noqa: BLE001 - goes on
+            raise error.with_traceback(None) from error.__cause__  # the child's own traceback is a note of it
 
     def says(self, word: str, timeout: float | None = None) -> None:
         """Wait until the child has said a word: `testing.parent().tell(word)`.

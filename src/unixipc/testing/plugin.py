@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
 
+_SHARE = 0.8
+"""Of the time that a test in a child has, so much have its own children: what hangs first is told first."""
+
 
 class Fork(Protocol):
     """The type of the fixture `fork`."""
@@ -62,34 +65,47 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run the test in a child, if that is asked for."""
-    mark = item.get_closest_marker("forked")
-    if mark is not None and item.config.pluginmanager.has_plugin("pytest_forked"):
-        mark = None  # which goes on to do what it did before unixipc came
-    if (mark is None and not item.config.getoption("fork_tests")) or item.config.getoption("setuponly", default=False):
+    if not _is_forked(item) or item.config.getoption("setuponly", default=False):
         return None
+    mark = item.get_closest_marker("forked")
     settings = {} if mark is None else mark.kwargs
-    if unknown := settings.keys() - {"deadline", "allow_threads"}:
-        names = ", ".join(unknown)
-        raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {names}")
+    if unknown := ", ".join(settings.keys() - {"deadline", "allow_threads"}):
+        raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {unknown}")
     from unixipc.testing import forked_items  # noqa: PLC0415 - most runs of pytest need it not
 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     forked_items.run(
         item,
         nextitem,
-        deadline=_deadline(item, settings.get("deadline")),
+        deadline=_deadline(item),
         allow_threads=settings.get("allow_threads", False),
     )
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
 
-def _deadline(item: pytest.Item, own: float | None = None) -> float | None:
-    """Give the seconds that each child of a test may take; None while somebody looks at it with a debugger."""
+def _is_forked(item: pytest.Item) -> bool:
+    """Whether the test is to run in a child. To pytest-forked, where that is there, its marks mean what they did."""
+    if item.config.getoption("fork_tests"):
+        return True
+    return item.get_closest_marker("forked") is not None and not item.config.pluginmanager.has_plugin("pytest_forked")
+
+
+def _deadline(item: pytest.Item) -> float | None:
+    """Give the seconds that a test in a child may take; None while somebody looks at it with a debugger."""
     if item.config.getoption("usepdb", default=False) or item.config.getoption("trace", default=False):
         return None
-    mark = item.get_closest_marker("deadline")
-    return own or (float(item.config.getini("unixipc_deadline")) if mark is None else mark.args[0])
+    if (mark := item.get_closest_marker("forked")) and mark.kwargs.get("deadline") is not None:
+        return float(mark.kwargs["deadline"])
+    if mark := item.get_closest_marker("deadline"):
+        return _seconds(item, *mark.args, **mark.kwargs)
+    return float(item.config.getini("unixipc_deadline"))
+
+
+def _seconds(item: pytest.Item, seconds: float | None = None, **others: object) -> float:
+    if seconds is None or others:
+        raise pytest.UsageError(f"{item.nodeid}: the mark deadline takes a number of seconds")
+    return float(seconds)
 
 
 @pytest.fixture
@@ -99,6 +115,8 @@ def fork(request: pytest.FixtureRequest) -> Iterator[Fork]:
     A child that has crashed or raised by then, and that nobody has waited for, is an error.
     """
     limit = _deadline(request.node)
+    if limit is not None and _is_forked(request.node):
+        limit *= _SHARE
     children: list[testing.Child[Any]] = []
 
     def start(
