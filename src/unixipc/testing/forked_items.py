@@ -87,7 +87,7 @@ def _fork(
                 _wait_for(child)
         except KeyboardInterrupt as error:
             interruption = error
-        except Exception as error:  # noqa: BLE001 - one test fails, the run goes on
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - one test fails, the run goes on
             failure = error
         told = _read(item, journal)
     told.interruption = interruption or told.interruption
@@ -210,7 +210,7 @@ def _warning(text: str, module: str, name: str, filename: str, lineno: int, line
     return WarningMessage(message, category, filename, lineno, line=line)
 
 
-def _add_failure(item: pytest.Item, wider: pytest.TestReport, told: Told, failure: Exception) -> None:
+def _add_failure(item: pytest.Item, wider: pytest.TestReport, told: Told, failure: BaseException) -> None:
     """Report the end of the child as a failure of the phase that it was in, with what it had written by then."""
 
     def fail() -> NoReturn:
@@ -229,7 +229,7 @@ def _add_failure(item: pytest.Item, wider: pytest.TestReport, told: Told, failur
         told.reports.append(report)
 
 
-def _text(failure: Exception) -> str:
+def _text(failure: BaseException) -> str:
     """Tell how the child ended, with no more of its stack than is the test's."""
     if isinstance(failure, testing.CrashError | testing.DeadlineError):
         lines = failure.report.stack.splitlines()
