@@ -12,16 +12,19 @@ import re
 import signal
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 from warnings import WarningMessage
 
 import pytest
 
-from unixipc import testing
+from unixipc import processes, testing
 from unixipc.testing import pytest_private
 from unixipc.testing.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Phase: TypeAlias = Literal["setup", "call", "teardown"]
 
@@ -45,14 +48,27 @@ class Told:
     """What ends the whole run: pytest.exit() or KeyboardInterrupt."""
 
 
-def run(item: pytest.Item, nextitem: pytest.Item | None, *, deadline: float | None, allow_threads: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a test runs in a child."""
+
+    deadline: float | None
+    """Seconds from the fork to the end."""
+    allow_threads: bool
+    between: Callable[[pytest.Item], object]
+    """Called in the child before it sets up what is the test's own."""
+    ignored: frozenset[testing.LeakKind] | None
+    """What a test may leave behind that has not come to its own check; None where nothing is checked."""
+
+
+def run(item: pytest.Item, nextitem: pytest.Item | None, terms: Terms) -> None:
     """Take the item through its phases, as `_pytest.runner.runtestprotocol` does, the test's own part in a child."""
     with pytest_private.protocol(item):
-        with pytest_private.wider_scopes_only(item):
+        with pytest_private.setup_cut(item, None):
             setup = pytest_private.run_phase(item, "setup", item.ihook.pytest_runtest_setup)
         told = Told(reports=[setup])
         if setup.passed:
-            told = _fork(item, setup, nextitem, deadline=deadline, allow_threads=allow_threads)
+            told = _fork(item, setup, nextitem, terms)
         for report in told.reports:
             item.ihook.pytest_runtest_logreport(report=report)
         if told.interruption is not None:
@@ -66,24 +82,28 @@ def run(item: pytest.Item, nextitem: pytest.Item | None, *, deadline: float | No
         item.ihook.pytest_warning_recorded.call_historic(kwargs=about)
 
 
-def _fork(
-    item: pytest.Item,
-    wider: pytest.TestReport,
-    nextitem: pytest.Item | None,
-    *,
-    deadline: float | None,
-    allow_threads: bool,
-) -> Told:
+def _fork(item: pytest.Item, wider: pytest.TestReport, nextitem: pytest.Item | None, terms: Terms) -> Told:
     _make_base_of_temporary_paths(item)
     for stream in (sys.__stdout__, sys.__stderr__):  # the terminal's; sys.stdout may be the capture's
         if stream is not None:
             stream.flush()
+    before = None if terms.ignored is None else testing.Snapshot.take(terms.ignored)
+    failure, interruption = None, None
     with Journal() as journal:
-        failure, interruption = None, None
         try:
-            with testing.fork(
-                _run_here, item, wider, nextitem, journal, deadline=deadline, allow_threads=allow_threads
-            ) as child:
+            with (
+                _no_orphans(terms),
+                testing.fork(
+                    _run_here,
+                    item,
+                    wider,
+                    nextitem,
+                    terms,
+                    journal,
+                    deadline=terms.deadline,
+                    allow_threads=terms.allow_threads,
+                ) as child,
+            ):
                 _wait_for(child)
         except KeyboardInterrupt as error:
             interruption = error
@@ -92,8 +112,24 @@ def _fork(
         told = _read(item, journal)
     told.interruption = interruption or told.interruption
     if failure is not None:
-        _add_failure(item, wider, told, failure)
+        _add_failure(item, wider, told, failure, () if before is None else before.leaks())
     return told
+
+
+@contextmanager
+def _no_orphans(terms: Terms) -> Iterator[None]:
+    """End the descendants of the child after it; but beside other threads, whose children they might be."""
+    if terms.allow_threads:
+        yield
+        return
+    with processes.subreaper() as orphans:
+        try:
+            yield
+        finally:
+            while orphans.pids():
+                orphans.kill()
+                with suppress(TimeoutError):
+                    orphans.reap(_GRACE)
 
 
 def _wait_for(child: testing.Child[None]) -> None:
@@ -114,13 +150,15 @@ def _make_base_of_temporary_paths(item: pytest.Item) -> None:
         factory.getbasetemp()
 
 
-def _run_here(item: pytest.Item, wider: pytest.TestReport, nextitem: pytest.Item | None, journal: Journal) -> None:
+def _run_here(
+    item: pytest.Item, wider: pytest.TestReport, nextitem: pytest.Item | None, terms: Terms, journal: Journal
+) -> None:
     """Go through the rest of the setup, the call and the teardown of the item, in the child."""
     teller = _Teller(item.config, journal)
     pytest_private.listen_instead(item.config, teller)
     with warnings.catch_warnings(record=item.config.pluginmanager.has_plugin("warnings")) as caught:
         try:
-            setup = pytest_private.run_phase(item, "setup", pytest_private.own_setup(item))
+            setup = pytest_private.run_phase(item, "setup", pytest_private.own_setup(item, terms.between))
             setup.start = wider.start
             setup.duration += wider.duration
             teller.tell(setup)
@@ -210,7 +248,9 @@ def _warning(text: str, module: str, name: str, filename: str, lineno: int, line
     return WarningMessage(message, category, filename, lineno, line=line)
 
 
-def _add_failure(item: pytest.Item, wider: pytest.TestReport, told: Told, failure: BaseException) -> None:
+def _add_failure(
+    item: pytest.Item, wider: pytest.TestReport, told: Told, failure: BaseException, leaks: tuple[testing.Leak, ...]
+) -> None:
     """Report the end of the child as a failure of the phase that it was in, with what it had written by then."""
 
     def fail() -> NoReturn:
@@ -221,6 +261,8 @@ def _add_failure(item: pytest.Item, wider: pytest.TestReport, told: Told, failur
     report.longrepr = pytest_private.Announcement(item, type(failure), f"in its {call.when}: {_text(failure)}")
     last = told.reports[-1] if told.reports else wider
     written = [(f"Captured {stream} {call.when}", text) for stream, text in pytest_private.captured_so_far(item.config)]
+    if leaks:
+        written.append(("Left behind", "\n".join(map(str, leaks))))
     report.sections = _join_sections(last.sections, written)
     report.user_properties = last.user_properties
     if call.when == "teardown":

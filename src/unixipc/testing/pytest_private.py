@@ -63,16 +63,20 @@ def protocol(item: Any) -> Iterator[None]:
 
 
 @contextmanager
-def wider_scopes_only(item: pytest.Item) -> Iterator[None]:
-    """Let a setup of the item stop where the test's own part begins, and its teardown begin there.
+def setup_cut(item: pytest.Item, between: Callable[[pytest.Item], object] | None) -> Iterator[None]:
+    """Let the setup of the item call a function between both parts; without one, leave out the second.
 
     `SetupState.setup` calls `item.setup()` when the collectors are set up. `item.teardown()` is for who has called it.
     """
 
     def setup() -> None:
         __tracebackhide__ = True
-        item.session._setupstate.stack[item][0].clear()
-        set_up_wider_scopes(item)
+        if between is None:
+            item.session._setupstate.stack[item][0].clear()
+        _set_up_wider_scopes(item)
+        if between is not None:
+            between(item)
+            type(item).setup(item)
 
     item.setup = setup  # type: ignore[method-assign]
     try:
@@ -81,7 +85,12 @@ def wider_scopes_only(item: pytest.Item) -> Iterator[None]:
         del item.setup
 
 
-def set_up_wider_scopes(item: Any) -> None:
+def finally_call(item: pytest.Item, finalizer: Callable[[], object]) -> None:
+    """Call a function when all that is set up of the item is torn down."""
+    item.session._setupstate.stack[item][0].insert(0, finalizer)
+
+
+def _set_up_wider_scopes(item: Any) -> None:
     """Set up the fixtures of the item that may outlive it, in pytest's own order, which has them first.
 
     As `TopRequest._fillfixtures`, which then finds them in `item.funcargs`.
@@ -101,7 +110,7 @@ def _is_wider(item: Any, name: str) -> bool:
     return scope != "function" and not (scope == "class" and item.getparent(pytest.Class) is None)
 
 
-def own_setup(item: pytest.Item) -> Callable[..., object]:
+def own_setup(item: pytest.Item, between: Callable[[pytest.Item], object]) -> Callable[..., object]:
     """Give the hook call that sets up what is left of an item in the child, and see to it that it is torn down there.
 
     Whoever has set up a thing tears it down: of what `SetupState` holds, the child keeps nothing. What it makes of
@@ -121,7 +130,7 @@ def own_setup(item: pytest.Item) -> Callable[..., object]:
 
     stack[item][0].extend([tear_down_wider_scopes, item.teardown])
     manager = item.config.pluginmanager
-    manager.register(_OwnSetup(), _OWN_SETUP)
+    manager.register(_OwnSetup(between), _OWN_SETUP)
     others = [plugin for name, plugin in manager.list_name_plugin() if name not in {*_WRAPPERS, _OWN_SETUP}]
     hook = manager.subset_hook_caller("pytest_runtest_setup", others)
 
@@ -140,9 +149,12 @@ def own_setup(item: pytest.Item) -> Callable[..., object]:
 
 
 class _OwnSetup:
-    @staticmethod
-    def pytest_runtest_setup(item: pytest.Item) -> None:
+    def __init__(self, between: Callable[[pytest.Item], object]) -> None:
+        self._between = between
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         __tracebackhide__ = True
+        self._between(item)
         item.setup()
 
 
