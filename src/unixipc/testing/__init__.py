@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unixipc.testing.handshakes import HandshakeError as HandshakeError
     from unixipc.testing.handshakes import Parent as Parent
     from unixipc.testing.handshakes import parent as parent
+    from unixipc.testing.isolation import private_ipc as private_ipc
     from unixipc.testing.leaks import Leak as Leak
     from unixipc.testing.leaks import LeakError as LeakError
     from unixipc.testing.leaks import Snapshot as Snapshot
@@ -31,6 +32,7 @@ _HOMES = {
     "crashes": ("CrashError", "CrashReport", "DeadlineError"),
     "evidence": ("ThreadEvidence",),
     "handshakes": ("HandshakeError", "Parent", "parent"),
+    "isolation": ("private_ipc",),
     "leaks": ("Leak", "LeakError", "Snapshot", "no_leaks"),
     "looks": ("LeakKind",),
 }

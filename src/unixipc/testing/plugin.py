@@ -5,6 +5,7 @@ It is there when unixipc is installed, and changes nothing until a test uses it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
 
 import pytest
@@ -14,8 +15,13 @@ from unixipc import testing  # which imports what it is made of, and with it the
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from unixipc import processes
+
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
+
+_refused = pytest.StashKey[str]()
+"""Why the run has no IPC objects of its own."""
 
 _SHARE = 0.8
 """Of the time that a test in a child has, so much have its own children: what hangs first is told first."""
@@ -41,6 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fork-tests", action="store_true", help="Run each test in a forked child, as if it were marked.")
     parser.addini("unixipc_deadline", "Seconds that a child forked by or for a test may take.", "float", 30.0)
     parser.addini("unixipc_leak_check", "Let each test fail that leaves something behind.", "bool", default=False)
+    parser.addini(
+        "unixipc_ipc_namespace",
+        "Whether the `run`, or each `test`, has System V objects, POSIX queues and /dev/shm of its own, where it may.",
+        default="",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +64,16 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     for mark, meaning in marks.items():
         config.addinivalue_line("markers", f"{mark}: {meaning} (unixipc).")
+    whose = config.getini("unixipc_ipc_namespace")
+    if whose not in {"", "run", "test"}:
+        raise pytest.UsageError(f"unixipc_ipc_namespace is {whose!r}: it can be 'run' or 'test'")
+    if whose == "run":
+        namespaces = ExitStack()
+        config.add_cleanup(namespaces.close)
+        try:
+            namespaces.enter_context(testing.private_ipc())
+        except (OSError, RuntimeError) as error:
+            config.stash[_refused] = str(error)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -62,12 +83,16 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         about.append(f"each test in a child of its own, for {config.getini('unixipc_deadline'):g} seconds at most")
     if config.getini("unixipc_leak_check"):
         about.append("leak check")
+    if whose := config.getini("unixipc_ipc_namespace"):
+        refused = config.stash.get(_refused, None)
+        about.append(f"no IPC objects of its own: {refused}" if refused else f"IPC objects of its own for each {whose}")
     return f"unixipc: {', '.join(about)}" if about else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run the test in a child, if that is asked for."""
+    ignored = _ignored(item)
     if not _is_forked(item) or item.config.getoption("setuponly", default=False):
         return None
     from unixipc.testing import forked_items  # noqa: PLC0415 - most runs of pytest need it not
@@ -76,7 +101,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     settings = {} if mark is None else mark.kwargs
     if unknown := ", ".join(settings.keys() - {"deadline", "allow_threads"}):
         raise pytest.UsageError(f"{item.nodeid}: the mark forked takes deadline and allow_threads, not {unknown}")
-    terms = forked_items.Terms(_deadline(item), settings.get("allow_threads", False), _watch, _ignored(item))
+    terms = forked_items.Terms(_deadline(item), settings.get("allow_threads", False), _begin, ignored)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     forked_items.run(item, nextitem, terms)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -85,29 +110,41 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Check for leaks, if that is asked for, of what belongs to the test alone; a test in a child does so there."""
-    if _is_forked(item) or _ignored(item) is None:
+    """Prepare what belongs to the test alone, if that is asked for; for a test in a child this is done there."""
+    asked = _ignored(item) is not None or item.config.getini("unixipc_ipc_namespace") == "test"
+    if _is_forked(item) or not asked:
         return (yield)
     from unixipc.testing import pytest_private  # noqa: PLC0415 - most runs of pytest need it not
 
-    with pytest_private.setup_cut(item, _watch):
+    with pytest_private.setup_cut(item, _begin):
         return (yield)
 
 
-def _watch(item: pytest.Item) -> None:
-    """Let the teardown of the test fail where something is then that is not there now."""
+def _begin(item: pytest.Item) -> None:
+    """Prepare what belongs to the test alone, for its teardown to undo, and to fail where something is left."""
+    from unixipc.testing import pytest_private  # noqa: PLC0415 - most runs of pytest need it not
+
     ignored = _ignored(item)
-    if ignored is None:
-        return
-    from unixipc.testing import pytest_private  # noqa: PLC0415 - most runs of pytest need it not
+    with ExitStack() as entered:
+        if item.config.getini("unixipc_ipc_namespace") == "test":
+            _enter(entered)
+        before = None if ignored is None else testing.Snapshot.take(ignored)
+        namespaces = entered.pop_all()
 
-    before = testing.Snapshot.take(ignored)
+    def end() -> None:
+        with namespaces:
+            if leaks := () if before is None else before.leaks():
+                pytest.fail("left behind: " + "\n  ".join(map(str, leaks)), pytrace=False)
 
-    def check() -> None:
-        if leaks := before.leaks():
-            pytest.fail(str(testing.LeakError(leaks)), pytrace=False)
+    pytest_private.finally_call(item, end)
 
-    pytest_private.finally_call(item, check)
+
+def _enter(stack: ExitStack) -> processes.IpcLimits:
+    """Have IPC objects of one's own until the stack is closed; skip the test where that is not allowed."""
+    try:
+        return stack.enter_context(testing.private_ipc())
+    except (OSError, RuntimeError) as error:
+        pytest.skip(f"no IPC objects of its own: {error}")
 
 
 def _ignored(item: pytest.Item) -> frozenset[testing.LeakKind] | None:
@@ -184,3 +221,10 @@ def fork(request: pytest.FixtureRequest) -> Iterator[Fork]:
 @pytest.fixture
 def no_leaks() -> None:
     """Let the test fail that leaves something behind: what `unixipc.testing.LeakKind` lists."""
+
+
+@pytest.fixture
+def ipc_namespace() -> Iterator[processes.IpcLimits]:
+    """Have System V objects, POSIX queues, their limits, which can be set, and /dev/shm of one's own, or skip."""
+    with ExitStack() as stack:
+        yield _enter(stack)
