@@ -248,12 +248,13 @@ def captured_so_far(config: pytest.Config) -> list[tuple[str, str]]:
 
 def failed_subtests(item: pytest.Item) -> int:
     """Tell how many subtests of the item have failed: the test fails with them, when its report is shown."""
-    return item.config.stash[failed_subtests_key][_key(item)]
+    return item.config.stash.get(failed_subtests_key, {}).get(_key(item), 0)
 
 
 def add_failed_subtests(item: pytest.Item, number: int) -> None:
     """Let the test fail with so many of its subtests, which failed in another process."""
-    item.config.stash[failed_subtests_key][_key(item)] += number
+    if number:
+        item.config.stash[failed_subtests_key][_key(item)] += number
 
 
 def _key(item: pytest.Item) -> Any:
