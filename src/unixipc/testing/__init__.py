@@ -16,25 +16,31 @@ if TYPE_CHECKING:
     from unixipc.testing.crashes import CrashError as CrashError
     from unixipc.testing.crashes import CrashReport as CrashReport
     from unixipc.testing.crashes import DeadlineError as DeadlineError
+    from unixipc.testing.decorator import forked as forked
     from unixipc.testing.evidence import ThreadEvidence as ThreadEvidence
+    from unixipc.testing.gates import Barrier as Barrier
+    from unixipc.testing.gates import Gate as Gate
     from unixipc.testing.handshakes import HandshakeError as HandshakeError
     from unixipc.testing.handshakes import Parent as Parent
     from unixipc.testing.handshakes import parent as parent
-    from unixipc.testing.isolation import private_ipc as private_ipc
     from unixipc.testing.leaks import Leak as Leak
     from unixipc.testing.leaks import LeakError as LeakError
     from unixipc.testing.leaks import Snapshot as Snapshot
     from unixipc.testing.leaks import no_leaks as no_leaks
     from unixipc.testing.looks import LeakKind as LeakKind
+    from unixipc.testing.private import PrivateIpc as PrivateIpc
+    from unixipc.testing.private import private_ipc as private_ipc
 
 _HOMES = {
     "children": ("DEADLINE", "Child", "fork"),
     "crashes": ("CrashError", "CrashReport", "DeadlineError"),
+    "decorator": ("forked",),
     "evidence": ("ThreadEvidence",),
+    "gates": ("Barrier", "Gate"),
     "handshakes": ("HandshakeError", "Parent", "parent"),
-    "isolation": ("private_ipc",),
     "leaks": ("Leak", "LeakError", "Snapshot", "no_leaks"),
     "looks": ("LeakKind",),
+    "private": ("PrivateIpc", "private_ipc"),
 }
 
 

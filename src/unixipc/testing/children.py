@@ -15,7 +15,7 @@ from unixipc._check import Deadline
 from unixipc.processes.undisturbed import undisturbed
 from unixipc.testing.crashes import CrashError, CrashReport, DeadlineError, shortened
 from unixipc.testing.evidence import look_at
-from unixipc.testing.handshakes import HandshakeError, Line, set_parent, wait_for
+from unixipc.testing.handshakes import HandshakeError, Line, quoted, set_parent, wait_for
 from unixipc.testing.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Child(processes.Child[_T]):
         HandshakeError where it says another one, or nothing more. Where it raised instead, this is raised; CrashError
         where it came to a bad end.
         """
-        expected = shortened(word)
+        expected = quoted(word)
         heard = self._hear(expected, timeout)
         if heard != word:
             raise HandshakeError(f"child {self.pid} was to say {expected}, but it said {shortened(heard)}")
@@ -162,11 +162,11 @@ class Child(processes.Child[_T]):
 
     def tell(self, word: str, timeout: float | None = None) -> None:
         """Tell the child a word, which waits there until it is asked for: `testing.parent().says(word)`."""
-        deadline, is_last = self._until(timeout)
+        (deadline, is_last), told = self._until(timeout), quoted(word)
         while True:
             line = self._line()
             if line is None:
-                self._ended_without(f"could be told {shortened(word)}")
+                self._ended_without(f"could be told {told}")
             try:
                 if line.send(word):
                     return
@@ -174,7 +174,7 @@ class Child(processes.Child[_T]):
                 self._lost_line()
                 continue
             if not wait_for(deadline, [self._held().fd], [line.fileno()]) and deadline.left() == 0:
-                text = f"child {self.pid} has not taken {shortened(word)} within {timeout} seconds"
+                text = f"child {self.pid} has not taken {told} within {timeout} seconds"
                 self._late(text, is_last=is_last)
 
     def _hear(self, expected: str, timeout: float | None) -> str:

@@ -89,6 +89,12 @@ def _encoded(word: str) -> bytes:
     return _BEGIN + data
 
 
+def quoted(word: str) -> str:
+    """Quote what is to be said, once it is sure that it is a word."""
+    _encoded(word)
+    return shortened(word)
+
+
 class Parent:
     """The parent of a child of `testing.fork`. Without a timeout a wait has none: the parent watches the deadline."""
 
@@ -101,16 +107,16 @@ class Parent:
 
     def tell(self, word: str, timeout: float | None = None) -> None:
         """Tell the parent a word, which waits there until it is asked for: `child.says(word)`."""
-        deadline = Deadline(timeout)
+        deadline, told = Deadline(timeout), quoted(word)
         try:
             while not self._line.send(word):
-                self._wait(deadline, f"taken {shortened(word)}", timeout, writing=True)
+                self._wait(deadline, f"taken {told}", timeout, writing=True)
         except ConnectionError as error:
-            raise HandshakeError(f"the parent cannot be told {shortened(word)}: it has closed the line") from error
+            raise HandshakeError(f"the parent cannot be told {told}: it has closed the line") from error
 
     def says(self, word: str, timeout: float | None = None) -> None:
         """Wait until the parent has said a word: `child.tell(word)`. HandshakeError where it says another one."""
-        expected = shortened(_checked(word))
+        expected = quoted(word)
         heard = self.hear(timeout)
         if heard != word:
             raise HandshakeError(f"the parent was to say {expected}, but it said {shortened(heard)}")
@@ -133,11 +139,6 @@ class Parent:
         line = [self._line.fileno()]
         if not wait_for(deadline, *([[], line] if writing else [line])) and left == 0:
             raise TimeoutError(errno.ETIMEDOUT, f"the parent has not {what} within {timeout} seconds")
-
-
-def _checked(word: str) -> str:
-    _encoded(word)
-    return word
 
 
 class _Place:
