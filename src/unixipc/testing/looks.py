@@ -74,6 +74,7 @@ _ITIMERS = {
     "ITIMER_PROF": signal.ITIMER_PROF,
 }
 _CHUNK = 65536
+_SEARCHED = 65536
 _ITSELF = ""  # what the one thing of a kind is called
 
 
@@ -103,7 +104,8 @@ def _descriptors(_status: str) -> Things:
 
 def descriptors_by_number() -> Things:
     """Look at descriptors when none is free to do so with."""
-    return _files(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _files(range(max(soft, min(hard, _SEARCHED))))  # those opened under a higher limit lie above this one
 
 
 def _files(numbers: Iterable[int]) -> Things:
