@@ -189,6 +189,42 @@ def test_children_end_with_their_test(run: Callable[..., pytest.RunResult], argu
     run(LEFT, *arguments).assert_outcomes(passed=2)
 
 
+TOGETHER = """
+import pytest
+
+def test_gate(fork, gate):
+    here, there = gate(), gate()
+    def answer():
+        here.wait()
+        there.open()
+    child = fork(answer)
+    here.open()
+    there.wait()
+    child.result()
+
+def test_barrier(fork, barrier):
+    place = barrier(3)
+    children = [fork(place.wait) for _ in range(2)]
+    places = {place.wait(), *(child.result() for child in children)}
+    assert places == {0, 1, 2}
+
+def test_words(fork):
+    from unixipc import testing
+    def answer():
+        testing.parent().says("go")
+        testing.parent().tell("gone")
+    child = fork(answer)
+    child.tell("go")
+    child.says("gone")
+    child.result()
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--fork-tests"]], ids=["here", "in children"])
+def test_processes_wait_for_each_other(run: Callable[..., pytest.RunResult], arguments: list[str]) -> None:
+    run(TOGETHER, "-o", "unixipc_leak_check=true", *arguments).assert_outcomes(passed=3)
+
+
 COVERED = """
 import os
 import covered

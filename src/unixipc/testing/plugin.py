@@ -6,7 +6,7 @@ It is there when unixipc is installed, and changes nothing until a test uses it.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, TypeVarTuple, cast
 
 import pytest
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
 
-_refused = pytest.StashKey[str]()
-"""Why the run has no IPC objects of its own."""
+_lacking = pytest.StashKey[tuple[str, ...]]()
+"""What of IPC objects the run has not got for itself, and why."""
 
 _SHARE = 0.8
 """Of the time that a test in a child has, so much have its own children: what hangs first is told first."""
@@ -68,12 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if whose not in {"", "run", "test"}:
         raise pytest.UsageError(f"unixipc_ipc_namespace is {whose!r}: it can be 'run' or 'test'")
     if whose == "run":
-        namespaces = ExitStack()
-        config.add_cleanup(namespaces.close)
-        try:
-            namespaces.enter_context(testing.private_ipc())
-        except (OSError, RuntimeError) as error:
-            config.stash[_refused] = str(error)
+        private = ExitStack()
+        config.add_cleanup(private.close)
+        config.stash[_lacking] = private.enter_context(testing.private_ipc(required=False)).lacking
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -84,8 +81,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getini("unixipc_leak_check"):
         about.append("leak check")
     if whose := config.getini("unixipc_ipc_namespace"):
-        refused = config.stash.get(_refused, None)
-        about.append(f"no IPC objects of its own: {refused}" if refused else f"IPC objects of its own for each {whose}")
+        lacking: tuple[str, ...] = config.stash.get(_lacking, ())
+        about.append("".join([f"IPC objects of its own for each {whose}", *(f", but not {what}" for what in lacking)]))
     return f"unixipc: {', '.join(about)}" if about else None
 
 
@@ -129,17 +126,17 @@ def _begin(item: pytest.Item) -> None:
         if item.config.getini("unixipc_ipc_namespace") == "test":
             _enter(entered)
         before = None if ignored is None else testing.Snapshot.take(ignored)
-        namespaces = entered.pop_all()
+        private = entered.pop_all()
 
     def end() -> None:
-        with namespaces:
+        with private:
             if leaks := () if before is None else before.leaks():
                 pytest.fail("left behind: " + "\n  ".join(map(str, leaks)), pytrace=False)
 
     pytest_private.finally_call(item, end)
 
 
-def _enter(stack: ExitStack) -> processes.IpcLimits:
+def _enter(stack: ExitStack) -> testing.PrivateIpc:
     """Have IPC objects of one's own until the stack is closed; skip the test where that is not allowed."""
     try:
         return stack.enter_context(testing.private_ipc())
@@ -225,6 +222,20 @@ def no_leaks() -> None:
 
 @pytest.fixture
 def ipc_namespace() -> Iterator[processes.IpcLimits]:
-    """Have System V objects, POSIX queues, their limits, which can be set, and /dev/shm of one's own, or skip."""
+    """Have System V objects, POSIX queues and /dev/shm of one's own, and limits that can be set, or skip the test."""
     with ExitStack() as stack:
-        yield _enter(stack)
+        yield cast("processes.IpcLimits", _enter(stack).limits)  # as they are required
+
+
+@pytest.fixture
+def gate() -> Iterator[Callable[[], testing.Gate]]:
+    """Make gates, before the fork; they are closed with the test."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(testing.Gate())
+
+
+@pytest.fixture
+def barrier() -> Iterator[Callable[[int], testing.Barrier]]:
+    """Make barriers for so many parties, before the fork; they are closed with the test."""
+    with ExitStack() as stack:
+        yield lambda parties: stack.enter_context(testing.Barrier(parties))
