@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 USR1, CHLD, RT = libc.SIGUSR1, libc.SIGCHLD, libc.SIGRTMIN
 BESIDE = Path(__file__).parent / "beside"
@@ -150,7 +153,7 @@ def test_our_handler_of_sigchld_leaves_subprocess_its_exit_statuses(fork: Fork) 
             expected.append((process.pid, status))
         assert told == expected
 
-    fork(parent).result(DEADLINE)
+    fork(parent).result()
 
 
 def test_a_started_program_has_none_of_our_handlers_and_the_mask_of_its_parent(fork: Fork) -> None:
@@ -162,7 +165,7 @@ def test_a_started_program_has_none_of_our_handlers_and_the_mask_of_its_parent(f
         pairs = [line.split(":") for line in done.stdout.splitlines() if line.startswith("Sig")]
         return {name: int(value, 16) for name, value in pairs if name != "SigQ"}
 
-    status = fork(parent).result(DEADLINE)
+    status = fork(parent).result()
     assert status["SigCgt"] == 0
     assert libc.SignalSet.from_mask(status["SigBlk"]) == libc.SignalSet({libc.SIGHUP})
     assert not libc.SignalSet.from_mask(status["SigIgn"]) & {USR1, RT}
@@ -184,7 +187,7 @@ def test_asyncio_waits_for_its_children_beside_our_handler_of_sigchld(fork: Fork
         assert libc.signals_lost() == 0
         return statuses
 
-    assert fork(lambda: asyncio.run(parent())).result(DEADLINE) == list(range(10))
+    assert fork(lambda: asyncio.run(parent())).result() == list(range(10))
 
 
 def test_asyncio_s_handler_takes_the_place_of_ours_and_ours_that_of_asyncio_s(fork: Fork) -> None:
@@ -211,7 +214,7 @@ def test_asyncio_s_handler_takes_the_place_of_ours_and_ours_that_of_asyncio_s(fo
         assert libc.sigaction(USR1).handler == libc.SIG_DFL
         assert log == ["ours", "ours"]
 
-    fork(lambda: asyncio.run(child())).result(DEADLINE)
+    fork(lambda: asyncio.run(child())).result()
 
 
 def test_an_exception_of_our_handler_is_that_of_the_callback_which_it_interrupted(fork: Fork) -> None:
@@ -230,7 +233,7 @@ def test_an_exception_of_our_handler_is_that_of_the_callback_which_it_interrupte
         assert isinstance(await asyncio.wait_for(failure, DEADLINE), ZeroDivisionError)
         assert libc.sigprocmask(libc.SIG_BLOCK) == libc.SignalSet()
 
-    fork(lambda: asyncio.run(child())).result(DEADLINE)
+    fork(lambda: asyncio.run(child())).result()
 
 
 # -- set_wakeup_fd --
@@ -249,7 +252,7 @@ def test_a_wakeup_fd_that_is_full_costs_no_signal(fork: Fork) -> None:
         libc.sigprocmask(libc.SIG_UNBLOCK, {RT})
         return values
 
-    assert fork(child).result(DEADLINE) == list(range(100))
+    assert fork(child).result() == list(range(100))
 
 
 # -- faulthandler --
@@ -271,7 +274,7 @@ def test_faulthandler_shows_what_the_handler_is_at(fork: Fork, tmp_path: Path) -
             faulthandler.cancel_dump_traceback_later()
             faulthandler.disable()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
     story = written.read_text()
     assert story.index("in the_handler") < story.index("in child")
 
@@ -293,7 +296,7 @@ def test_faulthandler_chained_before_our_handler_loses_none_of_its_signals(fork:
         assert libc.sigaction(RT) == ours
         assert set(libc.sigprocmask(libc.SIG_BLOCK)) == set()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
     assert written.read_text().count("most recent call first") == count
 
 
@@ -350,7 +353,7 @@ def test_handlers_run_while_the_main_thread_waits_for_another(
             os.sched_yield()
         libc.kill(running.pid, USR1)
         handled.wait()
-    running.result(DEADLINE)
+    running.result()
 
 
 # -- multiprocessing --

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, Fork
 from test_ledger import OURS
 
 from unixipc import libc
@@ -22,6 +21,8 @@ from unixipc.cli import mechanisms
 from unixipc.cli.exchange import Exchange, Side, UnavailableError, expect
 from unixipc.cli.mechanisms import MECHANISMS
 from unixipc.cli.tour import Mechanism, Row, Verdict, run
+from unixipc.testing import DEADLINE
+from unixipc.testing.plugin import Fork
 
 TOUR = [sys.executable, "-m", "unixipc", "tour"]
 NAMES = [mechanism.name for mechanism in MECHANISMS]
@@ -67,7 +68,7 @@ def children() -> set[int]:
 
 
 @pytest.fixture
-def adopted(leaves_nothing_behind: None) -> Iterator[None]:
+def adopted() -> Iterator[None]:
     """Become the parent of whatever a child leaves running, and see that it ends by itself."""
     libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
     try:
@@ -471,7 +472,7 @@ class Terminal:
         os.close(self._master)
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written.decode()).replace("\r\n", "\n")
         lines = text[text.rindex("\r") + 1 :].splitlines()
-        return self.program.wait(DEADLINE).returncode, "\n".join(line.rstrip() for line in lines)
+        return self.program.wait().returncode, "\n".join(line.rstrip() for line in lines)
 
 
 @pytest.mark.parametrize("columns", [80, 140])

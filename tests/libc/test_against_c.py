@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pytest
-from conftest import DEADLINE, Fork, sleeps
+from conftest import sleeps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SOURCES = Path(__file__).parent / "c"
 INTERESTING = (libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM)
@@ -67,9 +70,9 @@ def tells(fork: Fork) -> Callable[..., Told]:
         read_end, write_end = os.pipe()
         try:
             child = fork(scenario, _sayer(write_end), *arguments)
-            status = child.wait(DEADLINE)
+            status = child.wait()
             if not status.killed:
-                child.result(DEADLINE)
+                child.result()
         finally:
             os.close(write_end)
             told = _words(read_end)
@@ -704,7 +707,7 @@ def test_a_call_is_interrupted_or_goes_on_as_in_c(
                     child = fork(partial(_interrupted, _sayer(says), *arguments))
                     _interrupt(child.pid, progress, len(flags))
                     release()
-                    child.result(DEADLINE)
+                    child.result()
             assert os.read(words, 4096).decode().split() == expected, language
         finally:
             for fd in (progress, says_progress, words, says):

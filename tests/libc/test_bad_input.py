@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
-from conftest import DEADLINE, Fork
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +26,8 @@ from unixipc import libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 PAGE = libc.PAGE_SIZE
 BOTH = libc.PROT_READ | libc.PROT_WRITE
@@ -436,7 +437,7 @@ def _complaint(call: Callable[..., object], args: list[object]) -> str | None:
 
 
 @pytest.fixture
-def queue(leaves_nothing_behind: None) -> Iterator[int]:
+def queue() -> Iterator[int]:
     msqid = libc.msgget(libc.IPC_PRIVATE, 0o600 | libc.IPC_CREAT)
     yield msqid
     with suppress(OSError):  # a wrong argument may have removed it
@@ -444,7 +445,7 @@ def queue(leaves_nothing_behind: None) -> Iterator[int]:
 
 
 @pytest.fixture
-def segment(leaves_nothing_behind: None) -> Iterator[int]:
+def segment() -> Iterator[int]:
     shmid = libc.shmget(libc.IPC_PRIVATE, 3 * PAGE, 0o600 | libc.IPC_CREAT)
     yield shmid
     with suppress(OSError):  # a wrong argument may have removed it
@@ -473,7 +474,7 @@ def test_wrong_arguments_are_refused_with_an_exception_and_a_text(
                     complaints.append(f"{label}: {complaint}")
         return complaints
 
-    assert fork(try_all).result(DEADLINE) == []
+    assert fork(try_all).result() == []
 
 
 USES: dict[str, Callable[[object], object]] = {
@@ -501,7 +502,7 @@ def test_closed_memory_says_so(use: str, name: str, queue: int, segment: int, tm
             USES[use](memory)
         return str(caught.value)
 
-    assert fork(try_it).result(DEADLINE)
+    assert fork(try_it).result()
 
 
 # -- numbers that are no int --
@@ -540,7 +541,7 @@ def test_an_integer_of_another_library_is_an_integer(fork: Fork) -> None:
         untyped.mprotect(mapping, Index(libc.PROT_READ), offset=Index(PAGE), length=Index(PAGE))
         assert mapping.readonly
 
-    fork(use).result(DEADLINE)
+    fork(use).result()
 
 
 @pytest.mark.parametrize(
@@ -568,7 +569,7 @@ def test_a_number_that_is_not_whole_is_a_typeerror(
         with pytest.raises(TypeError, match=r"."):
             call(number)
 
-    fork(use).result(DEADLINE)
+    fork(use).result()
 
 
 def test_an_id_that_is_not_whole_is_a_typeerror(queue: int, segment: int, fork: Fork) -> None:
@@ -593,7 +594,7 @@ def test_an_id_that_is_not_whole_is_a_typeerror(queue: int, segment: int, fork: 
                 taken.append(f"call {number} returned {call()!r}")
         assert taken == []
 
-    fork(use).result(DEADLINE)
+    fork(use).result()
 
 
 def test_a_size_is_looked_at_once(queue: int, fork: Fork) -> None:
@@ -616,7 +617,7 @@ def test_a_size_is_looked_at_once(queue: int, fork: Fork) -> None:
         return sum(memoryview(moved)) + memoryview(moved).nbytes // PAGE
 
     for use in (read, receive, map_it, remap):
-        assert fork(use).result(DEADLINE) == 1
+        assert fork(use).result() == 1
 
 
 def test_a_size_is_no_list_that_claims_to_be_a_number(queue: int, fork: Fork) -> None:
@@ -632,8 +633,8 @@ def test_a_size_is_no_list_that_claims_to_be_a_number(queue: int, fork: Fork) ->
         with pytest.raises(TypeError, match="integer"):
             untyped.read(os.memfd_create("empty"), Claims([1]))
 
-    fork(receive).result(DEADLINE)
-    fork(read).result(DEADLINE)
+    fork(receive).result()
+    fork(read).result()
 
 
 @pytest.mark.parametrize("values", [(0, 2 * PAGE), (0, 0, 2 * PAGE), (PAGE, 0), (0, PAGE, 8 * PAGE)])
@@ -653,7 +654,7 @@ def test_an_offset_is_looked_at_once(values: tuple[int, ...], fork: Fork) -> Non
             untyped.munmap(private, offset=Index(*values), length=Index(PAGE, 64 * PAGE))
         return len(bytes(private)) if not private.closed else 0
 
-    assert fork(use).result(DEADLINE) in (0, PAGE, 2 * PAGE)
+    assert fork(use).result() in (0, PAGE, 2 * PAGE)
 
 
 def _permissions(address: int) -> str | None:
@@ -714,7 +715,7 @@ def test_an_argument_that_unmaps_the_memory_while_it_is_asked_endangers_nobody_e
             return 5, found  # looking at it would be fatal
         return memoryview(others[0])[0], found
 
-    assert fork(use).result(DEADLINE) == (5, "rw-p")
+    assert fork(use).result() == (5, "rw-p")
 
 
 @pytest.mark.parametrize("name", ["kill", "killpg", "tgkill", "sigqueue", "pidfd_send_signal"])
@@ -727,7 +728,7 @@ def test_signals_of_the_c_library_are_not_sent(name: str, signum: int, fork: For
         with pytest.raises(OSError, match=name):
             getattr(untyped, name)(*target, signum)
 
-    fork(send).result(DEADLINE)
+    fork(send).result()
 
 
 # -- other things that are not what they seem --
@@ -763,7 +764,7 @@ def test_a_siginfo_is_128_bytes_and_no_claim_of_them(fork: Fork) -> None:
         with pytest.raises(AttributeError):
             info.raw = b"short"
 
-    fork(make).result(DEADLINE)
+    fork(make).result()
 
 
 def test_what_an_iterable_raises_comes_out(fork: Fork) -> None:
@@ -809,7 +810,7 @@ def test_a_refused_call_maps_nothing(fork: Fork) -> None:
                 leaks.append(f"argument {position}")
         return leaks
 
-    assert fork(count).result(DEADLINE) == []
+    assert fork(count).result() == []
 
 
 BUFFERS: dict[str, Callable[[], bytes | bytearray | memoryview]] = {
@@ -840,7 +841,7 @@ def test_the_exception_of_a_call_with_a_buffer_can_be_collected(name: str, kind:
             fail()
         return gc.collect()
 
-    assert fork(collect).result(DEADLINE) > 0
+    assert fork(collect).result() > 0
 
 
 @pytest.mark.parametrize("name", SENDERS)
@@ -925,7 +926,7 @@ def test_a_mapping_behaves_as_a_bytearray(fork: Fork) -> None:
         finally:
             libc.munmap(mapping)
 
-    fork(hold).result(DEADLINE)
+    fork(hold).result()
 
 
 def _wanted(model: list[tuple[int, bytes]], msgtyp: int, *, other: bool) -> int | None:
@@ -966,4 +967,4 @@ def test_a_queue_behaves_as_a_list_of_messages(queue: int, fork: Fork) -> None:
         assert (ds.msg_qnum, ds.msg_cbytes) == (len(model), sum(len(text) for _, text in model))
         assert [libc.msgrcv(queue, 20, 0, libc.IPC_NOWAIT) for _ in model] == model
 
-    fork(hold).result(DEADLINE)
+    fork(hold).result()

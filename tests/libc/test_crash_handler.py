@@ -13,13 +13,14 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
 from unixipc._native import lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 FATAL = (libc.SIGSEGV, libc.SIGBUS, libc.SIGFPE, libc.SIGILL, libc.SIGABRT, libc.SIGSYS, libc.SIGTRAP)
@@ -60,7 +61,7 @@ def ends(fork: Fork, function: Callable[[], object]) -> tuple[int, int]:
         function()
 
     child = fork(bare)
-    child.wait(DEADLINE)
+    child.wait()
     assert child.returncode is not None
     return child.pid, child.returncode
 
@@ -136,7 +137,7 @@ def test_what_was_there_before_meets_the_same_siginfo(fork: Fork, file: int) -> 
         libc.sigqueue(os.getpid(), libc.SIGSYS, 42)
         return os.getpid(), libc.Siginfo(os.read(records, 128)), libc.sigaction(libc.SIGSYS) == before
 
-    pid, info, is_back = fork(child).result(DEADLINE)
+    pid, info, is_back = fork(child).result()
     assert is_back
     assert (info.si_pid, info.si_value) == (pid, 42)
     assert only(file).info == info
@@ -151,7 +152,7 @@ def test_what_was_ignored_stays_ignored(fork: Fork, file: int) -> None:
         libc.raise_(libc.SIGSYS)
         return libc.sigaction(libc.SIGSYS).handler
 
-    assert fork(child).result(DEADLINE) == libc.SIG_IGN
+    assert fork(child).result() == libc.SIG_IGN
     assert only(file).info.si_signo == libc.SIGSYS
 
 
@@ -219,7 +220,7 @@ def test_a_grandchild_that_crashes_is_recorded_under_its_own_pid(fork: Fork, fil
         os.waitpid(grandchild, 0)
         return grandchild
 
-    grandchild = fork(child).result(DEADLINE)
+    grandchild = fork(child).result()
     assert only(file).pid == grandchild
 
 
@@ -261,7 +262,7 @@ def test_what_could_not_be_written_is_counted(fork: Fork) -> None:
         libc.raise_(libc.SIGCHLD)
         return handler.lost
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
     os.close(reads)
     os.close(writes)
 
@@ -277,7 +278,7 @@ def test_errno_and_the_mask_are_left_alone(fork: Fork, file: int, blocked: set[i
         raise_(libc.SIGCHLD)
         return ctypes.get_errno(), libc.sigprocmask(libc.SIG_BLOCK)
 
-    assert fork(child).result(DEADLINE) == (errno.EXDEV, libc.SignalSet(blocked))
+    assert fork(child).result() == (errno.EXDEV, libc.SignalSet(blocked))
 
 
 def test_it_is_not_installed_where_it_could_not_put_back_what_was_there(fork: Fork, file: int) -> None:
@@ -292,7 +293,7 @@ def test_it_is_not_installed_where_it_could_not_put_back_what_was_there(fork: Fo
                 install(file, libc.SIGABRT)
             assert libc.sigaction(libc.SIGABRT) == before
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_it_is_reported_as_it_was_given_and_put_back(fork: Fork, file: int) -> None:
@@ -305,7 +306,7 @@ def test_it_is_reported_as_it_was_given_and_put_back(fork: Fork, file: int) -> N
         libc.sigaction(libc.SIGABRT, action)
         assert libc.sigaction(libc.SIGABRT) == action
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_the_bare_address_lets_the_signal_have_its_default(fork: Fork) -> None:

@@ -27,13 +27,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import _cpython, libc, processes
 from unixipc._native import lib
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 HUP, INT, USR1, USR2, TERM, CHLD = (
     libc.SIGHUP,
@@ -244,7 +247,7 @@ def test_queued_signals_arrive_one_by_one_in_order_with_value_and_sender(
     handle(RT, lambda _, info: infos.append(info), flags=libc.SA_SIGINFO)
     block(RT)
     child = fork(_queue, RT, range(500), os.getpid())
-    child.result(DEADLINE)
+    child.result()
     assert infos == []
     _unblock(RT)
     assert _values(infos) == list(range(500))
@@ -289,14 +292,14 @@ def test_of_20000_signals_queued_while_the_receiver_is_busy_each_arrives_in_orde
                 assert sum(number * number for number in range(1000)) == 332833500
                 assert sum(range(10**5)) == 4999950000
                 time.sleep(0.0001)
-            sender.result(DEADLINE)
+            sender.result()
         assert _values(infos) == list(range(count))
         assert {(info.si_code, info.si_pid) for info in infos} == {(libc.SI_QUEUE, sender.pid)}
         assert libc.signals_lost() == 0
         assert RT not in libc.sigpending()
         assert _mask() == {HUP}
 
-    fork(receive).result(DEADLINE)
+    fork(receive).result()
 
 
 def test_each_sender_s_signals_keep_their_order(handle: Handle, fork: Fork) -> None:
@@ -307,7 +310,7 @@ def test_each_sender_s_signals_keep_their_order(handle: Handle, fork: Fork) -> N
     _until(lambda: len(infos) == 900)
     for child in children:
         assert _values([info for info in infos if info.si_pid == child.pid]) == list(range(300))
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_signals_that_come_in_a_long_call_into_c_are_all_handled_after_it(
@@ -326,7 +329,7 @@ def test_signals_that_come_in_a_long_call_into_c_are_all_handled_after_it(
     assert sum(range(10**7)) == 10**7 * (10**7 - 1) // 2
     _until(lambda: len(values) == 100)
     assert values == list(range(100))
-    child.result(DEADLINE)
+    child.result()
 
 
 def test_a_handler_can_take_further_instances_by_itself(handle: Handle, block: Callable[..., object]) -> None:
@@ -403,7 +406,7 @@ def test_a_signal_of_sa_mask_waits_also_where_it_has_no_handler(fork: Fork, gate
         libc.raise_(TERM)
         _unblock(USR1, TERM)
 
-    assert fork(die).wait(DEADLINE).returncode == -TERM
+    assert fork(die).wait().returncode == -TERM
     handled.wait()
 
 
@@ -502,9 +505,9 @@ def test_signals_on_their_way_to_a_handler_never_show_in_the_mask(
         handle(signum, count)
     child = fork(send, os.getpid())
     masks: set[frozenset[int]] = set()
-    while not select.select([done._waits], [], [], 0)[0]:
+    while not select.select([done], [], [], 0)[0]:
         masks.add(frozenset(_mask()))
-    child.result(DEADLINE)
+    child.result()
     _until(lambda: calls > 600)
     assert masks <= {frozenset()}
     assert _mask() == set()
@@ -539,7 +542,7 @@ def test_a_second_instance_meets_the_default_that_sa_resethand_left(fork: Fork, 
         handled.wait()
         libc.raise_(USR1)
 
-    assert fork(die).wait(DEADLINE).returncode == -USR1
+    assert fork(die).wait().returncode == -USR1
 
 
 def test_a_handler_with_sa_resethand_can_be_installed_again(handle: Handle) -> None:
@@ -567,8 +570,8 @@ def _life_of_a_child(flags: int) -> list[int]:
 
 def test_sigchld_tells_of_stops_unless_sa_nocldstop(fork: Fork) -> None:
     all_of_it = [libc.CLD_STOPPED, libc.CLD_CONTINUED, libc.CLD_KILLED]
-    assert fork(_life_of_a_child, 0).result(DEADLINE) == all_of_it
-    assert fork(_life_of_a_child, libc.SA_NOCLDSTOP).result(DEADLINE) == [libc.CLD_KILLED]
+    assert fork(_life_of_a_child, 0).result() == all_of_it
+    assert fork(_life_of_a_child, libc.SA_NOCLDSTOP).result() == [libc.CLD_KILLED]
 
 
 def test_with_sa_nocldwait_children_leave_no_zombies_and_the_handler_still_runs(fork: Fork) -> None:
@@ -582,7 +585,7 @@ def test_with_sa_nocldwait_children_leave_no_zombies_and_the_handler_still_runs(
         _until(lambda: log)
         return log
 
-    assert fork(childless).result(DEADLINE) == [7]
+    assert fork(childless).result() == [7]
 
 
 # -- interrupted calls --
@@ -590,14 +593,15 @@ def test_with_sa_nocldwait_children_leave_no_zombies_and_the_handler_still_runs(
 
 @pytest.mark.parametrize("flags", [0, libc.SA_RESTART])
 def test_a_read_of_the_standard_library_s_goes_on_after_the_handler(
-    fork: Fork, gate: Callable[[], Gate], flags: int
+    fork: Fork, gate: Callable[[], Gate], pipe: Callable[..., tuple[int, int]], flags: int
 ) -> None:
-    ready, handled, data = gate(), gate(), gate()
+    ready, handled = gate(), gate()
+    read_end, write_end = pipe()
 
     def read() -> bytes:
         _install(USR1, lambda _: handled.open(), flags=flags)
         ready.open()
-        return os.read(data._waits, 1)
+        return os.read(read_end, 1)
 
     child = fork(read)
     ready.wait()
@@ -605,8 +609,8 @@ def test_a_read_of_the_standard_library_s_goes_on_after_the_handler(
         _until(lambda: sleeps(child.pid))
         libc.kill(child.pid, USR1)
         handled.wait()
-    data.open()
-    assert child.result(DEADLINE) == b"!"
+    os.write(write_end, b"!")
+    assert child.result() == b"!"
 
 
 @pytest.mark.parametrize("flags", [0, libc.SA_RESTART])
@@ -629,7 +633,7 @@ def test_a_handler_s_exception_comes_out_of_the_interrupted_call(
     _until(lambda: sleeps(child.pid))
     libc.kill(child.pid, USR1)
     with pytest.raises(ZeroDivisionError):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_a_handler_of_the_standard_library_s_ends_a_read_of_ours(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -651,7 +655,7 @@ def test_a_handler_of_the_standard_library_s_ends_a_read_of_ours(fork: Fork, gat
     ready.wait()
     _until(lambda: sleeps(child.pid))
     libc.kill(child.pid, USR1)
-    assert child.result(DEADLINE) == [USR1, errno.EINTR]
+    assert child.result() == [USR1, errno.EINTR]
 
 
 # -- exceptions --
@@ -757,7 +761,7 @@ def test_fork_in_a_handler_gives_the_child_the_handler_s_mask_and_nothing_pendin
         os.waitpid(pid, 0)
         return pickle.loads(os.read(read_end, 4096)), [values, _mask()]
 
-    of_child, of_parent = fork(parent).result(DEADLINE)
+    of_child, of_parent = fork(parent).result()
     assert of_child == [{RT, HUP, USR2}, set(), {HUP}, [0, 1, None]]
     assert of_parent == [[0, 1, 2, 3], {HUP}]
 
@@ -778,7 +782,7 @@ def test_a_fork_before_the_handler_has_run_leaves_the_signal_to_the_parent(fork:
         os.waitpid(pid, 0)
         return pickle.loads(os.read(read_end, 4096)), [log, _mask()]
 
-    of_child, of_parent = fork(parent).result(DEADLINE)
+    of_child, of_parent = fork(parent).result()
     assert of_child == [[], {HUP}]
     assert of_parent == [[RT, USR1], {HUP}]
 
@@ -806,7 +810,7 @@ def test_a_child_forked_on_another_thread_handles_signals_on_its_only_one(fork: 
         thread.join(DEADLINE)
         return statuses[0]
 
-    assert fork(parent).result(DEADLINE) == 0
+    assert fork(parent).result() == 0
 
 
 # -- what was there before, and putting it back --
@@ -865,7 +869,7 @@ def test_a_handler_of_the_standard_library_s_put_back_works_again(fork: Fork) ->
         libc.raise_(USR1)
         assert log == [USR1, (USR1, True)]
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_ctrl_c_put_back_works_again(fork: Fork) -> None:
@@ -878,7 +882,7 @@ def test_ctrl_c_put_back_works_again(fork: Fork) -> None:
             libc.raise_(INT)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_foreign_handler_in_c_put_back_works_again(fork: Fork, tmp_path: Path) -> None:
@@ -901,17 +905,20 @@ def test_a_foreign_handler_in_c_put_back_works_again(fork: Fork, tmp_path: Path)
             assert log == [USR2] * 2
             faulthandler.unregister(signal.SIGUSR2)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
-def test_a_native_handler_runs_with_the_flags_that_it_was_given(fork: Fork, gate: Callable[[], Gate]) -> None:
-    ready, data = gate(), gate()
+def test_a_native_handler_runs_with_the_flags_that_it_was_given(
+    fork: Fork, gate: Callable[[], Gate], pipe: Callable[..., tuple[int, int]]
+) -> None:
+    ready = gate()
+    read_end, write_end = pipe()
 
     def read(flags: int) -> object:
         _install(USR1, _labs(), flags=flags)
         ready.open()
         try:
-            return libc.read(data._waits, 1)
+            return libc.read(read_end, 1)
         except InterruptedError as error:
             return error.errno
 
@@ -921,8 +928,8 @@ def test_a_native_handler_runs_with_the_flags_that_it_was_given(fork: Fork, gate
         _until(lambda: sleeps(child.pid))
         libc.kill(child.pid, USR1)
         if flags:
-            data.open()
-        return child.result(DEADLINE)
+            os.write(write_end, b"!")
+        return child.result()
 
     assert interrupted(0) == errno.EINTR
     assert interrupted(libc.SA_RESTART) == b"!"
@@ -1062,7 +1069,7 @@ def test_another_handler_set_by_the_signal_module_is_reported_and_works(fork: Fo
         assert log == ["theirs", "real-time", "theirs"]
         assert _mask() == set()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 @pytest.mark.parametrize("mask", [(), (INT,), (HUP, INT, USR1, RT, RT + 1)], ids=["empty", "interrupt", "full"])
@@ -1089,7 +1096,7 @@ def test_ctrl_c_and_our_signals_in_one_go_lose_nothing_and_leave_the_mask_true(
         assert [log.count(signum) for signum in (HUP, USR1, RT, RT + 1)] == [rounds, rounds, 2 * rounds, rounds]
         assert libc.signals_lost() == 0
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 @pytest.mark.parametrize("theirs", [HUP, RT + 4], ids=["before", "behind"])
@@ -1109,7 +1116,7 @@ def test_handlers_of_the_standard_library_s_run_beside_ours(fork: Fork, theirs: 
             assert sorted(log) == sorted([theirs, USR1, RT, RT, RT + 1])
             assert _mask() == set()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_our_handlers_run_beside_asyncio_s(fork: Fork) -> None:
@@ -1135,10 +1142,10 @@ def test_our_handlers_run_beside_asyncio_s(fork: Fork) -> None:
         with processes.fork(_queue, RT, range(50), os.getpid()) as sender:
             while len(ours) < 54:
                 await asyncio.sleep(0)
-            sender.wait(DEADLINE)
+            sender.wait()
         assert ours[4:] == list(range(50))
 
-    fork(lambda: asyncio.run(child())).result(DEADLINE)
+    fork(lambda: asyncio.run(child())).result()
 
 
 def test_our_signals_wake_an_event_loop_that_sleeps(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -1155,7 +1162,7 @@ def test_our_signals_wake_an_event_loop_that_sleeps(fork: Fork, gate: Callable[[
     ready.wait()
     _until(lambda: sleeps(running.pid))
     libc.kill(running.pid, USR1)
-    assert running.result(DEADLINE) == USR1
+    assert running.result() == USR1
 
 
 def test_our_signals_are_written_to_the_wakeup_fd(fork: Fork) -> None:
@@ -1169,7 +1176,7 @@ def test_our_signals_are_written_to_the_wakeup_fd(fork: Fork) -> None:
         libc.raise_(RT)
         return os.read(read_end, 100)
 
-    assert fork(child).result(DEADLINE) == bytes([USR1, RT])
+    assert fork(child).result() == bytes([USR1, RT])
 
 
 # -- what is refused --
@@ -1293,7 +1300,7 @@ def test_what_another_thread_gets_beyond_all_room_is_counted(fork: Fork) -> None
         thread.join(DEADLINE)
         return calls, libc.signals_lost()
 
-    calls, lost = fork(child).result(DEADLINE)
+    calls, lost = fork(child).result()
     assert calls >= 1000
     assert calls + lost == 3000
 
@@ -1326,7 +1333,7 @@ def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: For
         thread.join(DEADLINE)
         return calls, deepest < sys.getrecursionlimit()
 
-    assert fork(child).result(DEADLINE) == (2000, True)
+    assert fork(child).result() == (2000, True)
 
 
 def test_two_threads_that_get_signals_lose_none(fork: Fork) -> None:
@@ -1352,7 +1359,7 @@ def test_two_threads_that_get_signals_lose_none(fork: Fork) -> None:
             thread.join(DEADLINE)
         assert libc.signals_lost() == 0
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- the process as a whole --
@@ -1448,6 +1455,6 @@ def test_a_signal_of_another_thread_is_handled_while_the_main_thread_is_in_a_cal
             libc.sigqueue(process.pid, RT, value)
             handled.wait()  # though the call goes on
         libc.msgsnd(queue, 1, b"end")
-        assert process.result(DEADLINE) == [0, 1, 2]
+        assert process.result() == [0, 1, 2]
     finally:
         libc.msgctl(queue, libc.IPC_RMID)

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 LIBM = "libm.so.6"
 
@@ -107,7 +109,7 @@ def test_only_what_is_global_is_found_by_default(fork: Fork, c_library: Path) ->
         assert libc.dlsym(libc.RTLD_DEFAULT, "on_signal_with_info") == libc.dlsym(found, "on_signal_with_info")
         return len([name for name in _names() if name == str(c_library)])
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
 
 
 def test_with_rtld_noload_only_what_is_loaded_is_opened(c_library: Path) -> None:
@@ -129,7 +131,7 @@ def test_with_rtld_nodelete_a_library_stays_although_it_is_closed(fork: Fork, c_
         assert str(c_library) in _names()
         return _int_at(address)
 
-    assert fork(child).result(DEADLINE) == 42
+    assert fork(child).result() == 42
 
 
 @pytest.mark.skipif(
@@ -147,7 +149,7 @@ def test_a_library_that_is_dropped_stays_loaded(fork: Fork, c_library: Path) -> 
         gc.collect()
         return _int_at(address)
 
-    assert fork(child).result(DEADLINE) == 42
+    assert fork(child).result() == 42
 
 
 def test_a_version_of_a_symbol_is_found_and_a_wrong_one_is_not() -> None:
@@ -255,7 +257,7 @@ def test_threads_that_load_and_unload_at_once_disturb_nobody(fork: Fork, c_libra
             thread.join(DEADLINE)
         return wrong
 
-    assert fork(child).result(DEADLINE) == []
+    assert fork(child).result() == []
 
 
 # -- where things are --
@@ -329,7 +331,7 @@ def test_a_forked_process_has_the_library_where_its_parent_has_it(
 ) -> None:
     address = libc.dlsym(library, "on_signal")
     child = fork(lambda: (libc.dlsym(library, "on_signal"), libc.dladdr(address), _base(c_library)))
-    assert child.result(DEADLINE) == (address, libc.dladdr(address), _base(c_library))
+    assert child.result() == (address, libc.dladdr(address), _base(c_library))
 
 
 def test_an_executed_process_has_the_library_at_the_same_distances(library: libc.Library, c_library: Path) -> None:

@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
 from unixipc._native import lib
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 
 HUP, USR1, USR2, TERM = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM
@@ -61,21 +64,6 @@ def handle() -> Iterator[Handle]:
     yield install
     for signum, action in reversed(before):
         libc.sigaction(signum, action)
-
-
-@pytest.fixture
-def pipe() -> Iterator[Callable[..., tuple[int, int]]]:
-    """Make pipes that are closed when the test ends."""
-    ends: list[int] = []
-
-    def make(flags: int = 0) -> tuple[int, int]:
-        made = libc.pipe(flags | libc.O_CLOEXEC)
-        ends.extend(made)
-        return made
-
-    yield make
-    for end in ends:
-        os.close(end)
 
 
 @pytest.fixture
@@ -160,9 +148,9 @@ def test_none_of_20_000_queued_signals_is_lost(fork: Fork, gate: Callable[[], Ga
 
     counting = fork(counts)
     ready.wait()
-    fork(_flood, counting.pid, 20_000).result(DEADLINE)
+    fork(_flood, counting.pid, 20_000).result()
     libc.kill(counting.pid, DONE)
-    assert counting.result(DEADLINE) == 20_000
+    assert counting.result() == 20_000
     assert counter.value == 20_000, "the page is shared with the child"
 
 
@@ -173,7 +161,7 @@ def test_what_is_taken_while_signals_come_is_each_of_them_once(fork: Fork, handl
     taken, deadline = 0, time.monotonic() + DEADLINE
     while taken < count and time.monotonic() < deadline:
         taken += counter.take()
-    child.result(DEADLINE)
+    child.result()
     assert (taken, counter.value) == (count, 0)
 
 
@@ -188,7 +176,7 @@ def test_a_child_inherits_the_handler_and_counts_into_the_same(fork: Fork, handl
 
     libc.raise_(USR1)
     children = [fork(child) for _ in range(3)]
-    assert max(child.result(DEADLINE) for child in children) == 301
+    assert max(child.result() for child in children) == 301
     assert counter.value == 301
 
 
@@ -204,7 +192,7 @@ def test_counters_that_parent_and_child_make_after_the_fork_are_two(fork: Fork) 
 
     started = fork(child)
     mine = [libc.CountHandler() for _ in range(100)]
-    assert started.result(DEADLINE) == 100
+    assert started.result() == 100
     assert [counter.value for counter in mine] == [0] * 100
     assert len({counter.argument for counter in mine}) == 100
 
@@ -241,7 +229,7 @@ def test_a_counter_in_a_segment_is_read_by_whoever_attaches_it(fork: Fork, gate:
                 libc.kill(child.pid, USR1)
                 _until(lambda expected=expected: int.from_bytes(view[8:16], sys.byteorder) == expected)  # type: ignore[misc]
         libc.kill(child.pid, DONE)
-        child.result(DEADLINE)
+        child.result()
         libc.shmdt(attachment)
     finally:
         libc.shmctl(shmid, libc.IPC_RMID)
@@ -281,7 +269,7 @@ def test_a_flag_that_a_child_sets_is_seen_by_its_parent(fork: Fork) -> None:
         _install(TERM, flag)
         libc.raise_(TERM)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
     assert flag.value == TERM
 
 
@@ -311,7 +299,7 @@ def test_a_record_is_the_siginfo_of_the_delivery(
             libc.sigqueue(os.getppid(), NEWS, value)
 
     child = fork(sends)
-    child.result(DEADLINE)
+    child.result()
     records = _records(reader, 3)
     assert [info.si_value for info in records] == values
     assert {(info.si_signo, info.si_code, info.si_pid) for info in records} == {(NEWS, libc.SI_QUEUE, child.pid)}
@@ -336,11 +324,11 @@ def test_records_of_several_senders_arrive_whole_and_all(
     sending = [fork(_flood, recording.pid, count) for _ in range(senders)]
     infos = _records(reader, count * senders)
     for child in sending:
-        child.result(DEADLINE)
+        child.result()
         values = [info.si_value for info in infos if info.si_pid == child.pid]
         assert sorted(value for value in values if value is not None) == list(range(count))
     libc.kill(recording.pid, DONE)
-    assert recording.result(DEADLINE) == 0
+    assert recording.result() == 0
 
 
 def test_what_a_full_pipe_does_not_take_is_counted(handle: Handle, pipe: Callable[..., tuple[int, int]]) -> None:
@@ -401,7 +389,7 @@ def test_a_signal_can_end_the_process_with_a_status(fork: Fork, status: int) -> 
         _install(TERM, libc.ExitHandler(status))
         libc.raise_(TERM)
 
-    assert fork(child).wait(DEADLINE).returncode == status
+    assert fork(child).wait().returncode == status
 
 
 def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -415,7 +403,7 @@ def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) 
     started = fork(child)
     ready.wait()
     libc.kill(started.pid, TERM)
-    assert started.wait(DEADLINE).returncode == 7
+    assert started.wait().returncode == 7
 
 
 def test_a_real_fault_can_end_the_process_with_a_status(fork: Fork) -> None:
@@ -423,7 +411,7 @@ def test_a_real_fault_can_end_the_process_with_a_status(fork: Fork) -> None:
         _install(libc.SIGSEGV, libc.ExitHandler(3))
         ctypes.string_at(0)
 
-    assert fork(child).wait(DEADLINE).returncode == 3
+    assert fork(child).wait().returncode == 3
 
 
 def test_a_fault_sent_by_hand_counts_and_the_process_goes_on(fork: Fork) -> None:
@@ -434,7 +422,7 @@ def test_a_fault_sent_by_hand_counts_and_the_process_goes_on(fork: Fork) -> None
             libc.kill(os.getpid(), signum)
         return counter.value
 
-    assert fork(child).result(DEADLINE) == 4
+    assert fork(child).result() == 4
 
 
 # -- as sigaction(2) reports it, and putting it back --
@@ -543,14 +531,17 @@ def test_a_native_handler_says_where_it_is() -> None:
 # -- flags and masks, as C has them --
 
 
-def test_sa_restart_decides_whether_a_read_goes_on(fork: Fork, gate: Callable[[], Gate]) -> None:
-    counter, ready, data = libc.CountHandler(), gate(), gate()
+def test_sa_restart_decides_whether_a_read_goes_on(
+    fork: Fork, gate: Callable[[], Gate], pipe: Callable[..., tuple[int, int]]
+) -> None:
+    counter, ready = libc.CountHandler(), gate()
+    read_end, write_end = pipe()
 
     def read(flags: int) -> object:
         _install(USR1, counter, flags=flags)
         ready.open()
         try:
-            return libc.read(data._waits, 1)
+            return libc.read(read_end, 1)
         except InterruptedError as error:
             return error.errno
 
@@ -561,8 +552,8 @@ def test_sa_restart_decides_whether_a_read_goes_on(fork: Fork, gate: Callable[[]
         libc.kill(child.pid, USR1)
         if flags:
             _until(lambda: counter.take() and sleeps(child.pid))
-            data.open()
-        return child.result(DEADLINE)
+            os.write(write_end, b"!")
+        return child.result()
 
     assert interrupted(0) == errno.EINTR
     assert counter.take() == 1
@@ -583,7 +574,7 @@ def test_a_native_handler_ends_sigsuspend_and_pause(fork: Fork) -> None:
             wait()
         return counter.value
 
-    assert fork(child).result(DEADLINE) == 2
+    assert fork(child).result() == 2
 
 
 def test_with_sa_resethand_only_the_first_counts(fork: Fork) -> None:
@@ -595,7 +586,7 @@ def test_with_sa_resethand_only_the_first_counts(fork: Fork) -> None:
         assert libc.sigaction(USR1).handler is libc.SIG_DFL
         libc.raise_(USR1)
 
-    assert fork(child).wait(DEADLINE).returncode == -USR1
+    assert fork(child).wait().returncode == -USR1
     assert counter.value == 1
 
 
@@ -633,7 +624,7 @@ def test_while_the_handler_runs_its_mask_holds_and_its_signal_unless_sa_nodefer(
     assert [info.si_code for info in _records(reader, 2)] == (
         [libc.SI_USER, libc.SI_TKILL] if flags else [libc.SI_TKILL, libc.SI_USER]
     )
-    assert started.result(DEADLINE) == 0
+    assert started.result() == 0
 
 
 class StackT(ctypes.Structure):
@@ -653,14 +644,14 @@ def test_with_sa_onstack_the_handler_runs_on_the_alternate_stack(fork: Fork, fla
         libc.raise_(USR1)
         return counter.value, any(bytes(stack))
 
-    assert fork(child).result(DEADLINE) == (1, bool(flags))
+    assert fork(child).result() == (1, bool(flags))
 
 
 # -- threads --
 
 
 @pytest.fixture
-def busy(leaves_nothing_behind: None) -> Iterator[Callable[[int], list[threading.Thread]]]:
+def busy() -> Iterator[Callable[[int], list[threading.Thread]]]:
     """Start threads that take signals, while the main thread blocks NEWS."""
     stop, threads = threading.Event(), list[threading.Thread]()
 
@@ -734,7 +725,7 @@ def test_no_delivery_is_lost_while_handlers_take_each_other_s_place(
     stop.set()
     _gone(*threads)
     libc.sigprocmask(libc.SIG_UNBLOCK, {NEWS})
-    sending.result(DEADLINE)
+    sending.result()
     assert sum(counter.value for counter in counters) == count
 
 
@@ -771,7 +762,7 @@ def test_handlers_of_all_kinds_take_each_other_s_place_and_none_sees_another_s_a
     changing = fork(changes)
     ready.wait()
     flooding = fork(floods, changing.pid)
-    assert changing.result(DEADLINE) == (True, {0, int(USR1)})
+    assert changing.result() == (True, {0, int(USR1)})
     flooding.close()
 
 
@@ -820,7 +811,7 @@ def test_memory_of_a_handler_that_was_replaced_stays_as_well(fork: Fork) -> None
         gc.collect()
         return ctypes.c_uint64.from_address(address).value
 
-    assert fork(child).result(DEADLINE) == 0
+    assert fork(child).result() == 0
 
 
 def test_memory_of_a_handler_that_was_never_installed_goes_with_it() -> None:
@@ -849,7 +840,7 @@ def test_no_access_is_taken_from_memory_that_a_handler_counts_in(fork: Fork) -> 
         libc.raise_(USR1)
         return libc.CountHandler(memory).value
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
 
 
 def test_memory_that_a_child_would_not_have_is_refused() -> None:
@@ -963,4 +954,4 @@ def test_a_handler_that_other_code_saved_and_put_back_by_the_signal_module_count
         libc.raise_(USR1)
         assert counter.value == 4
 
-    fork(child).result(DEADLINE)
+    fork(child).result()

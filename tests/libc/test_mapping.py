@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    from unixipc.testing.plugin import Fork
 
 PAGE = libc.PAGE_SIZE
 needs_mlock = pytest.mark.skipif(
@@ -51,7 +53,7 @@ class Mmap(Protocol):
 
 
 @pytest.fixture
-def mmap(leaves_nothing_behind: None) -> Iterator[Mmap]:
+def mmap() -> Iterator[Mmap]:
     """Map memory, anonymous unless told, that is unmapped with the test."""
     made: list[libc.Mapping] = []
 
@@ -74,7 +76,7 @@ def mmap(leaves_nothing_behind: None) -> Iterator[Mmap]:
 
 
 @pytest.fixture
-def file(leaves_nothing_behind: None, tmp_path: Path) -> Iterator[int]:
+def file(tmp_path: Path) -> Iterator[int]:
     """A file of four pages, each full of its own number."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     os.write(fd, b"".join(bytes([number]) * PAGE for number in range(4)))
@@ -472,7 +474,7 @@ def test_a_replacement_that_the_file_refuses_costs_nothing(mmap: Mmap, fork: For
             libc.mmap(first, PAGE, READ, libc.MAP_SHARED, sock.fileno())
         return get(first, 4)
 
-    assert fork(try_it).result(DEADLINE) == b"mine"
+    assert fork(try_it).result() == b"mine"
 
 
 def test_a_replacement_that_cannot_be_locked_leaves_no_memory_without_an_owner(fork: Fork) -> None:
@@ -484,7 +486,7 @@ def test_a_replacement_that_cannot_be_locked_leaves_no_memory_without_an_owner(f
             libc.mmap(first, 4 * PAGE, BOTH, PRIVATE | libc.MAP_LOCKED)
         return first.closed, permissions(first.address) is None
 
-    closed, gone = fork(try_it).result(DEADLINE)
+    closed, gone = fork(try_it).result()
     assert closed == gone
 
 
@@ -579,7 +581,7 @@ def test_huge_pages_that_are_not_there_are_no_crash(fork: Fork) -> None:
     if not HUGE.exists():
         pytest.skip("the kernel has no huge pages of 2 MB")
     expected = "written" if int((HUGE / "free_hugepages").read_text()) else "refused"
-    assert fork(touch).result(DEADLINE) == expected
+    assert fork(touch).result() == expected
 
 
 # -- mappings and fork(2) --
@@ -599,7 +601,7 @@ def test_a_shared_mapping_is_shared_with_a_forked_child(mmap: Mmap, fork: Fork, 
     asked.open()
     answered.wait()
     assert get(mapping, 8, 100) == b"noitseuq"
-    child.result(DEADLINE)
+    child.result()
 
 
 def test_a_private_mapping_is_copied_on_write_in_a_child(mmap: Mmap, fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -615,7 +617,7 @@ def test_a_private_mapping_is_copied_on_write_in_a_child(mmap: Mmap, fork: Fork,
     child = fork(change)
     put(mapping, b"parent's")
     changed.open()
-    assert child.result(DEADLINE) == b"child's"
+    assert child.result() == b"child's"
     assert get(mapping, 8) == b"parent's"
 
 
@@ -628,7 +630,7 @@ def test_a_child_that_unmaps_leaves_the_parent_s_mapping(mmap: Mmap, fork: Fork)
         libc.munmap(mapping)
         return permissions(mapping.address) is None
 
-    assert fork(unmap).result(DEADLINE)
+    assert fork(unmap).result()
     view[:5] = b"alive"
     view.release()
 
@@ -640,7 +642,7 @@ def test_a_view_that_a_child_inherits_shows_the_memory(mmap: Mmap, fork: Fork) -
         def write() -> None:
             view[:5] = b"child"
 
-        fork(write).result(DEADLINE)
+        fork(write).result()
         assert bytes(view[:5]) == b"child"
 
 
@@ -716,7 +718,7 @@ def test_munmap_takes_pages_off_either_end(
         assert mapping.address == base + left[0] * PAGE
         return [number_at(mapping, index) for index in range(0, len(mapping), PAGE)]
 
-    assert fork(unmap).result(DEADLINE) == left
+    assert fork(unmap).result() == left
 
 
 def test_all_of_a_mapping_by_offset_and_length_closes_it(mmap: Mmap) -> None:
@@ -870,7 +872,7 @@ def test_mprotect_to_the_bounds_of_a_stack_does_not_reach_beyond_the_mapping(mma
             view[0] = 5
             return view[0]
 
-    assert fork(try_it).result(DEADLINE) == 5
+    assert fork(try_it).result() == 5
 
 
 # -- msync(2) --
@@ -1002,7 +1004,7 @@ def test_a_move_of_what_differs_in_its_parts_is_harmless(mmap: Mmap, fork: Fork)
             libc.mremap(mapping, 2 * PAGE, libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED, free_place())
         return sum(bytes(mapping))
 
-    assert fork(try_it).result(DEADLINE) == 0
+    assert fork(try_it).result() == 0
 
 
 def dontunmap(mapping: libc.Mapping, flags: int = 0, place: int | None = None) -> libc.Mapping:
@@ -1049,7 +1051,7 @@ def test_mremap_dontunmap_keeps_from_children_what_was_kept(mmap: Mmap, fork: Fo
             memoryview(moved)
 
     try:
-        fork(look).result(DEADLINE)
+        fork(look).result()
     finally:
         libc.munmap(moved)
 
@@ -1140,7 +1142,7 @@ def test_a_mapping_that_grew_behind_the_end_of_its_file_gives_no_views(
             assert len(bytes(mapping)) == 6 * PAGE
         return "refused"
 
-    assert fork(grow).result(DEADLINE) in ("refused", "readable: 6" if kind != "anonymous" else "readable: 0")
+    assert fork(grow).result() in ("refused", "readable: 6" if kind != "anonymous" else "readable: 0")
 
 
 # -- madvise(2) --
@@ -1177,7 +1179,7 @@ def test_an_advice_is_taken_or_refused_cleanly(fork: Fork, file: int, advice: li
         libc.munmap(mapping)
         return "taken"
 
-    outcome = fork(follow).result(DEADLINE)
+    outcome = fork(follow).result()
     always = ("MADV_NORMAL", "MADV_RANDOM", "MADV_SEQUENTIAL", "MADV_DONTNEED", "MADV_DONTFORK", "MADV_DOFORK")
     assert outcome == "taken" or advice.name not in always
 
@@ -1243,7 +1245,7 @@ def test_madv_dontfork_keeps_memory_from_a_child(mmap: Mmap, fork: Fork) -> None
             libc.munmap(mapping)  # what lies there now is not its own
         return permissions(other.address)
 
-    assert fork(look).result(DEADLINE) == "rw-p"
+    assert fork(look).result() == "rw-p"
     assert get(mapping, 8) == b"parent's"
 
 
@@ -1252,7 +1254,7 @@ def test_madv_dofork_gives_memory_to_a_child_again(mmap: Mmap, fork: Fork) -> No
     put(mapping, b"shown")
     libc.madvise(mapping, libc.MADV_DONTFORK)
     libc.madvise(mapping, libc.MADV_DOFORK)
-    assert fork(get, mapping, 5).result(DEADLINE) == b"shown"
+    assert fork(get, mapping, 5).result() == b"shown"
 
 
 def test_a_part_kept_from_a_child_keeps_all_of_the_memory_from_it(mmap: Mmap, fork: Fork) -> None:
@@ -1264,7 +1266,7 @@ def test_a_part_kept_from_a_child_keeps_all_of_the_memory_from_it(mmap: Mmap, fo
         with pytest.raises(ValueError, match="MADV_DONTFORK"):
             memoryview(mapping)
 
-    fork(look).result(DEADLINE)
+    fork(look).result()
     put(mapping, b"the parent has it", PAGE)
 
 
@@ -1272,9 +1274,9 @@ def test_madv_wipeonfork_gives_a_child_zeros(mmap: Mmap, fork: Fork) -> None:
     mapping = mmap()
     put(mapping, b"secret")
     libc.madvise(mapping, libc.MADV_WIPEONFORK)
-    assert fork(get, mapping, 6).result(DEADLINE) == bytes(6)
+    assert fork(get, mapping, 6).result() == bytes(6)
     libc.madvise(mapping, libc.MADV_KEEPONFORK)
-    assert fork(get, mapping, 6).result(DEADLINE) == b"secret"
+    assert fork(get, mapping, 6).result() == b"secret"
 
 
 def test_guard_pages_forbid_views_until_they_are_removed(fork: Fork) -> None:
@@ -1298,7 +1300,7 @@ def test_guard_pages_forbid_views_until_they_are_removed(fork: Fork) -> None:
         put(mapping, b"x")
         return ""
 
-    if error := fork(guard).result(DEADLINE):
+    if error := fork(guard).result():
         pytest.skip(f"guard pages need Linux 6.13: {error}")
 
 
@@ -1354,7 +1356,7 @@ def test_locking_more_than_the_limit_is_refused(fork: Fork, pages: int, code: in
         libc.mlock(mapping)
 
     with pytest.raises(OSError, match="RLIMIT_MEMLOCK", check=lambda error: error.errno == code):
-        fork(try_it).result(DEADLINE)
+        fork(try_it).result()
 
 
 def test_mincore_tells_which_pages_are_in_memory(mmap: Mmap) -> None:
@@ -1435,7 +1437,7 @@ def test_a_child_drops_what_did_not_come_along_in_silence(mmap: Mmap, fork: Fork
         box.clear()
         return permissions(other.address)
 
-    assert fork(drop).result(DEADLINE) == "rw-p"
+    assert fork(drop).result() == "rw-p"
     libc.munmap(box.pop())
 
 
@@ -1602,7 +1604,7 @@ def test_a_handler_that_gives_up_part_of_a_mapping_during_a_call_endangers_nobod
             libc.shmctl(shmid, libc.IPC_RMID)
         return number
 
-    assert fork(at_every_moment).result(DEADLINE) > 1
+    assert fork(at_every_moment).result() > 1
 
 
 @pytest.mark.parametrize("said", [libc.Mapping, libc.Attachment])

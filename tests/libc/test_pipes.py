@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unixipc import processes
+    from unixipc.testing.plugin import Fork
 
 T = TypeVar("T")
 
@@ -60,7 +62,7 @@ class Pipe:
 
 
 @pytest.fixture
-def pipe(leaves_nothing_behind: None) -> Iterator[Callable[..., Pipe]]:
+def pipe() -> Iterator[Callable[..., Pipe]]:
     """Make pipes whose ends are closed with the test."""
     made: list[Pipe] = []
 
@@ -149,14 +151,14 @@ def test_without_descriptors_there_is_no_pipe(fork: Fork) -> None:
             libc.pipe()
 
     with pytest.raises(OSError, match="pipe", check=lambda error: error.errno == errno.EMFILE):
-        fork(try_it).result(DEADLINE)
+        fork(try_it).result()
 
 
 # -- mkfifo(3), mknod(2) --
 
 
 @pytest.fixture
-def umask(leaves_nothing_behind: None) -> Iterator[int]:
+def umask() -> Iterator[int]:
     before = os.umask(0o027)
     yield 0o027
     os.umask(before)
@@ -204,7 +206,7 @@ def test_only_root_makes_devices(tmp_path: Path, fork: Fork) -> None:
 
     try:
         with pytest.raises(PermissionError, match="CAP_MKNOD"):
-            fork(make).result(DEADLINE)
+            fork(make).result()
     finally:
         os.close(folder)
     assert [entry.name for entry in tmp_path.iterdir()] == ["fifo"]
@@ -346,7 +348,7 @@ def test_a_blocked_reader_gets_what_is_written(pipe: Callable[..., Pipe], fork: 
     ready.wait()
     until_blocked(child)
     libc.write(ends.writer, b"for you")
-    assert child.result(DEADLINE) == b"for you"
+    assert child.result() == b"for you"
 
 
 def test_a_blocked_writer_goes_on_when_there_is_room(
@@ -365,7 +367,7 @@ def test_a_blocked_writer_goes_on_when_there_is_room(
     taken = 0
     while taken < CAPACITY:
         taken += len(libc.read(ends.reader, CAPACITY - taken))
-    assert child.result(DEADLINE) == 7
+    assert child.result() == 7
     assert libc.read(ends.reader, 100) == b"at last"
 
 
@@ -382,7 +384,7 @@ def test_writes_of_several_processes_do_not_mix(pipe: Callable[..., Pipe], fork:
     ends.close("write")
     received = b"".join(iter(lambda: libc.read(ends.reader, CAPACITY), b""))
     for child in children:
-        child.result(DEADLINE)
+        child.result()
     pieces = [received[start : start + 1000] for start in range(0, len(received), 1000)]
     assert sorted(pieces) == [letter * 1000 for letter in letters for _ in range(100)]
 
@@ -412,7 +414,7 @@ def test_data_goes_through_a_fifo_between_forked_processes(
         received = b"".join(iter(lambda: libc.read(reader, 10_000), b""))
     finally:
         os.close(reader)
-    assert child.result(DEADLINE) >= 1
+    assert child.result() >= 1
     assert received == sent
 
 
@@ -431,7 +433,7 @@ def test_opening_a_fifo_waits_for_the_other_side(tmp_path: Path, fork: Fork, gat
     writer = os.open(name, os.O_WRONLY)
     try:
         libc.write(writer, b"met")
-        assert child.result(DEADLINE) == b"met"
+        assert child.result() == b"met"
     finally:
         os.close(writer)
 
@@ -456,7 +458,7 @@ def test_a_handler_without_sa_restart_interrupts_a_read_once_it_has_run(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == b"handled"
+    assert child.result() == b"handled"
 
 
 def test_with_sa_restart_a_read_goes_on_after_the_handler(
@@ -474,7 +476,7 @@ def test_with_sa_restart_a_read_goes_on_after_the_handler(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == b"handled"
+    assert child.result() == b"handled"
 
 
 def test_with_sa_restart_a_read_goes_on_after_any_number_of_handlers(
@@ -503,7 +505,7 @@ def test_with_sa_restart_a_read_goes_on_after_any_number_of_handlers(
         handled.wait()
     until_blocked(child)
     libc.write(ends.writer, b"data")
-    assert child.result(DEADLINE) == (5, b"data")
+    assert child.result() == (5, b"data")
 
 
 def test_a_handler_without_sa_restart_interrupts_a_write_once_it_has_run(
@@ -524,7 +526,7 @@ def test_a_handler_without_sa_restart_interrupts_a_write_once_it_has_run(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == ["handler"]
+    assert child.result() == ["handler"]
     os.set_blocking(ends.reader, False)
     assert libc.read(ends.reader, 2 * CAPACITY) == bytes(CAPACITY)
 
@@ -545,7 +547,7 @@ def test_with_sa_restart_a_write_goes_on_after_the_handler(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == 7
+    assert child.result() == 7
     assert libc.read(ends.reader, 100) == b"written"
 
 
@@ -567,7 +569,7 @@ def test_a_write_that_was_interrupted_half_way_tells_how_far_it_came(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == (CAPACITY, ["handler"])
+    assert child.result() == (CAPACITY, ["handler"])
     assert libc.read(ends.reader, 2 * CAPACITY) == b"x" * CAPACITY
 
 
@@ -596,7 +598,7 @@ def test_what_the_handler_raises_comes_out_of_the_call(
     until_blocked(child)
     child.kill(libc.SIGUSR1)
     with pytest.raises(ZeroDivisionError, match="raised by the handler"):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_an_ignored_signal_does_not_interrupt_a_read(
@@ -614,7 +616,7 @@ def test_an_ignored_signal_does_not_interrupt_a_read(
     until_blocked(child)
     child.kill(libc.SIGUSR1)
     libc.write(ends.writer, b"undisturbed")
-    assert child.result(DEADLINE) == b"undisturbed"
+    assert child.result() == b"undisturbed"
 
 
 def test_sigpipe_comes_with_a_broken_pipe(fork: Fork) -> None:
@@ -627,7 +629,7 @@ def test_sigpipe_comes_with_a_broken_pipe(fork: Fork) -> None:
             libc.write(ends.writer, b"x")
         return story
 
-    assert fork(write).result(DEADLINE) == [libc.SIGPIPE]
+    assert fork(write).result() == [libc.SIGPIPE]
 
 
 def test_a_writer_with_the_default_sigpipe_ends(fork: Fork) -> None:
@@ -637,4 +639,4 @@ def test_a_writer_with_the_default_sigpipe_ends(fork: Fork) -> None:
         ends.close("read")
         libc.write(ends.writer, b"x")
 
-    assert fork(write).wait(DEADLINE).returncode == -libc.SIGPIPE
+    assert fork(write).wait().returncode == -libc.SIGPIPE

@@ -15,13 +15,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc, processes
 from unixipc._native import ffi, lib
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 HUP, USR1, USR2, TERM = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM
 IN, OUT = select.POLLIN, select.POLLOUT
@@ -122,7 +125,7 @@ def test_more_than_a_process_may_have_is_einval(fork: Fork) -> None:
             libc.ppoll([(-1, IN)] * 65, 0)
         return caught.value.errno
 
-    assert fork(child).result(DEADLINE) == errno.EINVAL
+    assert fork(child).result() == errno.EINVAL
 
 
 @pytest.mark.parametrize(
@@ -284,7 +287,7 @@ def test_a_signal_that_was_recorded_before_the_call_is_handled_before_it_waits(
         steps = (partial(lib.uipc_raise, USR1), partial(lib.uipc_ppoll, fds, 1, ffi.NULL, ffi.NULL))
         return list(map(operator.call, steps))[-1], log
 
-    assert fork(child).result(DEADLINE) == (-errno.ERESTART, [USR1])
+    assert fork(child).result() == (-errno.ERESTART, [USR1])
 
 
 @pytest.mark.parametrize("timeout", [None, DEADLINE])
@@ -313,10 +316,10 @@ def test_no_signal_slips_by_between_the_check_and_the_wait(
                 while caught < expected:
                     with suppress(InterruptedError):
                         libc.ppoll([], timeout, ())
-            sender.result(DEADLINE)
+            sender.result()
         return caught
 
-    assert fork(race).result(DEADLINE) == rounds
+    assert fork(race).result() == rounds
 
 
 @pytest.mark.parametrize("sigmask", [None, ()])
@@ -336,7 +339,7 @@ def test_the_poke_does_not_end_it(
     waits.wait()
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
     os.write(pipe[1], b"!")
-    assert polling.result(DEADLINE) == [(pipe[0], IN)]
+    assert polling.result() == [(pipe[0], IN)]
 
 
 def test_a_signal_that_another_thread_gets_ends_it_after_the_handler(fork: Fork) -> None:
@@ -363,7 +366,7 @@ def test_a_signal_that_another_thread_gets_ends_it_after_the_handler(fork: Fork)
         thread.join(DEADLINE)
         return log
 
-    assert fork(child).result(DEADLINE) == [USR1]
+    assert fork(child).result() == [USR1]
 
 
 def test_on_another_thread_it_minds_that_thread_s_signals_and_mask() -> None:
@@ -429,7 +432,7 @@ def test_a_second_signal_meets_the_default(fork: Fork) -> None:
         libc.raise_(USR1)
         libc.raise_(USR1)
 
-    assert fork(child).wait(DEADLINE).returncode == -USR1
+    assert fork(child).wait().returncode == -USR1
 
 
 @pytest.mark.parametrize("call", [libc.bsd_signal, libc.sysv_signal])

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 PAGE = libc.PAGE_SIZE
 BOTH = libc.PROT_READ | libc.PROT_WRITE
@@ -63,7 +65,7 @@ KEPT: list[object] = []
 
 
 @pytest.fixture
-def memory(leaves_nothing_behind: None) -> Iterator[libc.Mapping]:
+def memory() -> Iterator[libc.Mapping]:
     """Map memory for a stack, and see that nothing uses it any more at the end."""
     made = libc.mmap(None, SIZE, BOTH, PRIVATE)
     yield made
@@ -137,7 +139,7 @@ def test_the_c_part_of_a_python_handler_runs_on_the_stack(fork: Fork, memory: li
         libc.sigaltstack(before)
         return without, _traces(memory), caught
 
-    assert fork(child).result(DEADLINE) == (False, True, [libc.SIGUSR1] * 2)
+    assert fork(child).result() == (False, True, [libc.SIGUSR1] * 2)
 
 
 def test_a_stack_of_sigstksz_is_enough_for_a_python_handler(fork: Fork) -> None:
@@ -152,7 +154,7 @@ def test_a_stack_of_sigstksz_is_enough_for_a_python_handler(fork: Fork) -> None:
             libc.raise_(libc.SIGUSR1)
         return caught
 
-    assert fork(child).result(DEADLINE) == [libc.SIGUSR1] * 100
+    assert fork(child).result() == [libc.SIGUSR1] * 100
 
 
 def test_a_native_handler_runs_on_it_with_sa_onstack_only(fork: Fork) -> None:
@@ -170,7 +172,7 @@ def test_a_native_handler_runs_on_it_with_sa_onstack_only(fork: Fork) -> None:
             libc.raise_(libc.SIGUSR1)
         return seen
 
-    assert fork(child).result(DEADLINE) == [(True, False), (True, True)]
+    assert fork(child).result() == [(True, False), (True, True)]
 
 
 def test_no_handler_can_change_the_stack_that_it_runs_on(fork: Fork) -> None:
@@ -192,7 +194,7 @@ def test_no_handler_can_change_the_stack_that_it_runs_on(fork: Fork) -> None:
         assert not _is_mapped(other.address)
         return texts
 
-    texts = fork(child).result(DEADLINE)
+    texts = fork(child).result()
     assert len(texts) == 2
     assert all("the thread is running on the stack that this would change" in text for text in texts)
 
@@ -214,7 +216,7 @@ def test_with_autodisarm_a_handler_can_put_another_in_place_and_the_first_comes_
         libc.raise_(libc.SIGUSR1)
         return flags[0], now.ss_sp == memory.address, _is_mapped(memory.address)
 
-    assert fork(child).result(DEADLINE) == (libc.SS_DISABLE, True, True)
+    assert fork(child).result() == (libc.SS_DISABLE, True, True)
 
 
 # -- what is in place --
@@ -266,7 +268,7 @@ def test_other_code_s_stack_is_reported_and_put_back_exactly(fork: Fork) -> None
         libc.munmap(memory)
         assert not _is_mapped(memory.address)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 @unsanitized
@@ -303,7 +305,7 @@ def test_a_stack_that_other_code_displaced_stays_for_it_to_put_back(fork: Fork) 
         assert caught == [libc.SIGUSR1]
         assert libc.sigaltstack().ss_sp == memory.address
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- it stays --
@@ -328,7 +330,7 @@ def test_a_stack_in_place_outlives_its_object(fork: Fork) -> None:
         with pytest.raises(ValueError, match="this mapping is closed"):
             libc.sigaltstack(closed)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_stack_that_was_dropped_open_is_complained_about_when_it_is_replaced() -> None:
@@ -490,7 +492,7 @@ def test_an_address_that_lies_about_itself_is_refused(fork: Fork) -> None:
         with pytest.raises(ValueError, match="a stack of ours is a Mapping"):
             libc.sigaltstack(libc.Stack(liar, 0, seen.ss_size))
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 class Impostor:
@@ -566,7 +568,7 @@ def test_other_code_s_stack_on_one_thread_is_refused_on_another(fork: Fork) -> N
         libc.sigaltstack(seen)
         others.put_back()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 @unsanitized
@@ -580,7 +582,7 @@ def test_a_thread_that_ends_with_its_stack_in_place_leaves_it_mapped(fork: Fork)
         gc.collect()
         assert _is_mapped(address)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_forked_child_goes_on_with_its_stack(stack: libc.Mapping, fork: Fork) -> None:
@@ -594,7 +596,7 @@ def test_a_forked_child_goes_on_with_its_stack(stack: libc.Mapping, fork: Fork) 
         assert _traces(stack)
         libc.munmap(stack)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
     assert libc.sigaltstack().ss_sp is stack
 
 

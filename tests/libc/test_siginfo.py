@@ -16,13 +16,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from unixipc.testing.plugin import Fork
 
 SENDER = {"si_pid", "si_uid"}
 CHILD = SENDER | {"si_status", "si_utime", "si_stime"}
@@ -61,7 +63,7 @@ def test_kill_of_another_process_bears_that_process(block: Callable[..., object]
     child = fork(libc.kill, os.getpid(), libc.SIGUSR1)
     info = _next(libc.SIGUSR1)
     assert (info.si_code, info.si_pid, info.si_uid) == (libc.SI_USER, child.pid, os.getuid())
-    child.result(DEADLINE)
+    child.result()
 
 
 @pytest.mark.parametrize("signum", [libc.SIGUSR1, libc.SIGRTMIN, libc.SIGCHLD, libc.SIGSEGV, libc.SIGIO, libc.SIGSYS])
@@ -99,6 +101,7 @@ def test_an_exit_is_cld_exited_with_the_status(block: Callable[..., object], for
     assert (info.si_code, info.si_pid, info.si_status) == (libc.CLD_EXITED, child.pid, 42)
     assert info.si_uid == os.getuid()
     assert _written(info) == CHILD
+    assert child.wait().exit_code == 42
 
 
 def test_processor_time_of_a_child_comes_along(block: Callable[..., object], fork: Fork) -> None:
@@ -138,7 +141,7 @@ def test_a_core_dump_is_told_as_the_kernel_tells_waitid(
     ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert ended is not None
     assert (info.si_code, info.si_status) == (ended.si_code, libc.SIGQUIT)
-    assert info.si_code in {libc.CLD_DUMPED, libc.CLD_KILLED}
+    assert info.si_code == (libc.CLD_DUMPED if child.wait().core_dumped else libc.CLD_KILLED)
 
 
 def test_stop_and_continue_are_told(block: Callable[..., object], fork: Fork) -> None:
@@ -329,7 +332,7 @@ def test_a_siginfo_survives_copying_pickling_and_the_way_from_a_child(fork: Fork
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(info, protocol)) == info
     assert copy.copy(info) == copy.deepcopy(info) == info
-    assert fork(lambda: info).result(DEADLINE) == info
+    assert fork(lambda: info).result() == info
 
 
 def test_repr_names_what_applies_and_nothing_else() -> None:

@@ -14,12 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
-from unixipc import libc
+from unixipc import libc, testing
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SIZE = libc.SIGNALFD_SIGINFO_SIZE
 RT = libc.SIGRTMIN + 1
@@ -98,12 +100,15 @@ ENDS: dict[str, tuple[int, Callable[[], object]]] = {
 def test_news_of_a_child_are_the_same(name: str, block: Callable[..., object], fork: Fork) -> None:
     code, end = ENDS[name]
     block(libc.SIGCHLD)
-    pids: list[int] = []
-    waited, read = _both_ways(libc.SIGCHLD, lambda: pids.append(fork(end).pid))
-    assert [waited.si_pid, read.si_pid] == pids
+    children: list[testing.Child[object]] = []
+    waited, read = _both_ways(libc.SIGCHLD, lambda: children.append(fork(end)))
+    assert [waited.si_pid, read.si_pid] == [child.pid for child in children]
     assert read.si_code == code
     changing = (PID, UTIME, UTIME + 4, STIME, STIME + 4)
     assert _without(read, *changing) == _without(waited, *changing)
+    for child in children:
+        child.kill()
+        assert child.wait().ended
 
 
 def test_the_processor_time_of_a_child_is_the_same(block: Callable[..., object], fork: Fork) -> None:
@@ -227,7 +232,7 @@ def test_reading_is_interrupted_by_a_handler_without_sa_restart(fork: Fork) -> N
         with pytest.raises(InterruptedError):
             libc.read(fd, SIZE)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_descriptor_of_something_else_is_refused() -> None:

@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import _cpython, libc, processes
 from unixipc._native import ffi, lib
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 NOBODY = 65534
 INTERESTING = {libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN, libc.SIGRTMIN + 1}
@@ -44,7 +47,7 @@ def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 def reaped(fork: Fork) -> int:
     """Give the number of a process that is no more."""
     child = fork(int)
-    child.result(DEADLINE)
+    child.result()
     return child.pid
 
 
@@ -64,7 +67,7 @@ def as_nobody(fork: Fork) -> Callable[[Callable[[], None]], None]:
             function()
             return True
 
-        if not fork(start).result(DEADLINE):
+        if not fork(start).result():
             pytest.skip(f"the kernel does not let us become user {NOBODY} (CAP_SETUID)")
 
     return run
@@ -111,7 +114,7 @@ def _received(signum: int) -> libc.Siginfo:
 def test_kill_reaches_another_process(fork: Fork) -> None:
     child = fork(libc.pause)
     libc.kill(child.pid, libc.SIGTERM)
-    assert child.wait(DEADLINE).returncode == -libc.SIGTERM
+    assert child.wait().returncode == -libc.SIGTERM
 
 
 def test_signal_0_only_checks(fork: Fork) -> None:
@@ -121,7 +124,7 @@ def test_signal_0_only_checks(fork: Fork) -> None:
     libc.sigqueue(child.pid, 0)
     libc.pidfd_send_signal(child.pidfd, 0)
     libc.kill(child.pid, libc.SIGTERM)
-    assert child.wait(DEADLINE).returncode == -libc.SIGTERM
+    assert child.wait().returncode == -libc.SIGTERM
 
 
 def test_kill_of_0_reaches_the_caller_s_own_group(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -137,13 +140,13 @@ def test_kill_of_0_reaches_the_caller_s_own_group(fork: Fork, gate: Callable[[],
     child = fork(group)
     ready.wait()
     libc.kill(-child.pid, libc.SIGUSR1)
-    assert child.wait(DEADLINE).returncode == -libc.SIGUSR1
+    assert child.wait().returncode == -libc.SIGUSR1
 
     def lonely() -> None:
         os.setpgid(0, 0)
         libc.kill(0, libc.SIGUSR2)
 
-    assert fork(lonely).wait(DEADLINE).returncode == -libc.SIGUSR2
+    assert fork(lonely).wait().returncode == -libc.SIGUSR2
 
 
 def test_killpg_reaches_every_member_of_the_group(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -154,12 +157,12 @@ def test_killpg_reaches_every_member_of_the_group(fork: Fork, gate: Callable[[],
         libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
         with processes.fork(libc.sigwait, {libc.SIGUSR1}) as one, processes.fork(libc.sigwait, {libc.SIGUSR1}) as two:
             ready.open()
-            return [libc.sigwait({libc.SIGUSR1}), one.result(DEADLINE), two.result(DEADLINE)]
+            return [libc.sigwait({libc.SIGUSR1}), one.result(), two.result()]
 
     child = fork(leader)
     ready.wait()
     libc.killpg(child.pid, libc.SIGUSR1)
-    assert child.result(DEADLINE) == [libc.SIGUSR1] * 3
+    assert child.result() == [libc.SIGUSR1] * 3
 
 
 def test_tgkill_reaches_the_one_thread(block: Callable[..., object]) -> None:
@@ -243,7 +246,7 @@ def test_a_full_queue_is_eagain_and_says_which_limit(fork: Fork) -> None:
         libc.kill(os.getpid(), libc.SIGRTMIN)  # what the kernel makes without memory is not refused
         assert _received(libc.SIGRTMIN).si_signo == libc.SIGRTMIN
 
-    fork(fill).result(DEADLINE)
+    fork(fill).result()
 
 
 def test_a_process_that_is_no_more_is_esrch(reaped: int) -> None:
@@ -263,7 +266,7 @@ def test_a_pidfd_of_a_process_that_is_no_more_is_esrch(fork: Fork) -> None:
     child = fork(int)
     pidfd = libc.pidfd_open(child.pid)
     try:
-        child.result(DEADLINE)
+        child.result()
         with pytest.raises(ProcessLookupError):
             libc.pidfd_send_signal(pidfd, 0)
     finally:
@@ -366,7 +369,7 @@ def test_a_pidfd_becomes_readable_when_the_process_ends(fork: Fork) -> None:
         assert not select.select([pidfd], [], [], 0)[0]
         libc.pidfd_send_signal(pidfd, libc.SIGTERM)
         assert select.select([pidfd], [], [], DEADLINE)[0]
-        assert child.wait(DEADLINE).returncode == -libc.SIGTERM
+        assert child.wait().returncode == -libc.SIGTERM
     finally:
         os.close(pidfd)
 
@@ -404,7 +407,7 @@ def test_a_siginfo_of_one_s_own_goes_to_another_process_when_it_pretends_nothing
             libc.pidfd_send_signal(child.pidfd, libc.SIGRTMIN, _queued_by_hand(libc.SIGRTMIN, pretence, 1))
     sent = _queued_by_hand(libc.SIGRTMIN, libc.SI_QUEUE, 77)
     libc.pidfd_send_signal(child.pidfd, libc.SIGRTMIN, sent)
-    assert child.result(DEADLINE) == sent
+    assert child.result() == sent
 
 
 def test_pidfd_send_signal_refuses_what_does_not_fit(fork: Fork) -> None:
@@ -499,7 +502,7 @@ def test_a_child_has_its_parent_s_mask_and_nothing_pending(block: Callable[..., 
     block(libc.SIGUSR1)
     libc.raise_(libc.SIGUSR1)
     libc.kill(os.getpid(), libc.SIGUSR1)
-    assert fork(lambda: (_mask(), set(libc.sigpending()))).result(DEADLINE) == ({libc.SIGUSR1}, set())
+    assert fork(lambda: (_mask(), set(libc.sigpending()))).result() == ({libc.SIGUSR1}, set())
 
 
 # -- waits --
@@ -509,7 +512,7 @@ def test_sigwait_returns_the_number(block: Callable[..., object], fork: Fork) ->
     block(libc.SIGRTMIN + 3)
     child = fork(libc.kill, os.getpid(), libc.SIGRTMIN + 3)
     assert libc.sigwait({libc.SIGUSR1, libc.SIGRTMIN + 3}) == libc.SIGRTMIN + 3
-    child.result(DEADLINE)
+    child.result()
 
 
 def test_sigwait_goes_on_after_handlers(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -528,7 +531,7 @@ def test_sigwait_goes_on_after_handlers(fork: Fork, gate: Callable[[], Gate]) ->
         libc.kill(child.pid, libc.SIGUSR2)
         handled.wait()
     libc.kill(child.pid, libc.SIGUSR1)
-    assert child.result(DEADLINE) == libc.SIGUSR1
+    assert child.result() == libc.SIGUSR1
 
 
 @pytest.mark.parametrize("flags", [0, libc.SA_RESTART])
@@ -553,7 +556,7 @@ def test_another_signal_s_handler_ends_the_wait(
     ready.wait()
     _until_asleep(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
-    assert child.result(DEADLINE) == [libc.SIGUSR2, errno.EINTR]
+    assert child.result() == [libc.SIGUSR2, errno.EINTR]
 
 
 def test_a_handler_s_exception_comes_out_of_the_wait(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -573,7 +576,7 @@ def test_a_handler_s_exception_comes_out_of_the_wait(fork: Fork, gate: Callable[
     _until_asleep(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
     with pytest.raises(ZeroDivisionError):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_ctrl_c_ends_every_wait(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -599,7 +602,7 @@ def test_ctrl_c_ends_every_wait(fork: Fork, gate: Callable[[], Gate]) -> None:
         ready.wait()
         _until_asleep(child.pid)
         libc.kill(child.pid, libc.SIGINT)
-        assert child.result(DEADLINE) == "interrupted"
+        assert child.result() == "interrupted"
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001, 1e-12])
@@ -646,7 +649,7 @@ def test_sigsuspend_runs_the_handler_under_the_temporary_mask_and_before_it_retu
         return log
 
     inside = {libc.SIGTERM, libc.SIGUSR1, libc.SIGUSR2}
-    assert fork(suspend).result(DEADLINE) == [inside, "back", {libc.SIGHUP, libc.SIGUSR1}]
+    assert fork(suspend).result() == [inside, "back", {libc.SIGHUP, libc.SIGUSR1}]
 
 
 def test_sigsuspend_waits_for_a_signal_that_comes_later(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -664,7 +667,7 @@ def test_sigsuspend_waits_for_a_signal_that_comes_later(fork: Fork, gate: Callab
     ready.wait()
     _until_asleep(child.pid)
     libc.kill(child.pid, libc.SIGUSR1)
-    assert child.result(DEADLINE) == [libc.SIGUSR1, {libc.SIGUSR1}]
+    assert child.result() == [libc.SIGUSR1, {libc.SIGUSR1}]
 
 
 def test_sigsuspend_does_not_wake_for_what_its_mask_blocks(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -685,7 +688,7 @@ def test_sigsuspend_does_not_wake_for_what_its_mask_blocks(fork: Fork, gate: Cal
     ready.wait()
     _until_asleep(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
-    assert child.result(DEADLINE) == [libc.SIGUSR2, {libc.SIGUSR1}]
+    assert child.result() == [libc.SIGUSR2, {libc.SIGUSR1}]
 
 
 def test_sigsuspend_runs_a_handler_of_the_standard_library_s_too(fork: Fork) -> None:
@@ -697,7 +700,7 @@ def test_sigsuspend_runs_a_handler_of_the_standard_library_s_too(fork: Fork) -> 
         libc.sigsuspend(())
         return [*log, _mask()]
 
-    assert fork(suspend).result(DEADLINE) == [libc.SIGUSR1, {libc.SIGUSR1}]
+    assert fork(suspend).result() == [libc.SIGUSR1, {libc.SIGUSR1}]
 
 
 def test_a_handler_s_exception_leaves_sigsuspend_with_the_old_mask(fork: Fork) -> None:
@@ -712,7 +715,7 @@ def test_a_handler_s_exception_leaves_sigsuspend_with_the_old_mask(fork: Fork) -
             libc.sigsuspend({libc.SIGTERM})
         return _mask()
 
-    assert fork(suspend).result(DEADLINE) == {libc.SIGUSR1, libc.SIGHUP}
+    assert fork(suspend).result() == {libc.SIGUSR1, libc.SIGHUP}
 
 
 def test_sigsuspend_inside_a_handler_waits_for_the_next(fork: Fork) -> None:
@@ -733,7 +736,7 @@ def test_sigsuspend_inside_a_handler_waits_for_the_next(fork: Fork) -> None:
         return [*log, _mask()]
 
     both = {libc.SIGUSR1, libc.SIGUSR2}
-    assert fork(suspend).result(DEADLINE) == [
+    assert fork(suspend).result() == [
         # SIGUSR2 is let through by no one but sigsuspend: sa_mask blocks it
         ("outer", both),
         ("inner", {libc.SIGHUP, libc.SIGUSR2}),
@@ -764,10 +767,10 @@ def test_no_signal_slips_by_between_the_check_and_sigsuspend(fork: Fork, gate: C
                 go.open()
                 while caught < expected:
                     libc.sigsuspend(())
-            sender.result(DEADLINE)
+            sender.result()
         return caught
 
-    assert fork(race).result(DEADLINE) == rounds
+    assert fork(race).result() == rounds
 
 
 def test_sigsuspend_refuses_what_is_no_signal() -> None:
@@ -790,7 +793,7 @@ def test_pause_returns_after_the_handler(fork: Fork, gate: Callable[[], Gate]) -
     ready.wait()
     _until_asleep(child.pid)
     libc.kill(child.pid, libc.SIGUSR1)
-    assert child.result(DEADLINE) == [{libc.SIGUSR1, libc.SIGHUP}, set()]
+    assert child.result() == [{libc.SIGUSR1, libc.SIGHUP}, set()]
 
 
 @pytest.mark.parametrize("call", [partial(libc.sigsuspend, [libc.SIGTERM]), libc.pause])
@@ -819,7 +822,7 @@ def test_waits_on_another_thread_end_by_its_own_signals(fork: Fork, call: Callab
         thread.join(DEADLINE)
         return [*masks, all(log), bool(log), _mask()]
 
-    assert fork(wait).result(DEADLINE) == [{libc.SIGTERM}, True, True, set()]
+    assert fork(wait).result() == [{libc.SIGTERM}, True, True, set()]
 
 
 def test_a_wait_on_another_thread_leaves_the_main_thread_s_signals_alone(fork: Fork) -> None:
@@ -845,7 +848,7 @@ def test_a_wait_on_another_thread_leaves_the_main_thread_s_signals_alone(fork: F
         assert thread.native_id is not None
         record = partial(lib.uipc_tgkill, os.getpid(), threading.get_native_id(), libc.SIGUSR1)
         interrupt = partial(lib.uipc_tgkill, os.getpid(), thread.native_id, libc.SIGUSR2)
-        look = partial(select.select, [returned._waits], [], [], 0.01)
+        look = partial(select.select, [returned], [], [], 0.01)
         steps: list[Callable[[], object]] = [record]
         for _ in range(1000):
             steps += [interrupt, look]
@@ -853,7 +856,7 @@ def test_a_wait_on_another_thread_leaves_the_main_thread_s_signals_alone(fork: F
         thread.join(DEADLINE)
         return masks[0], log
 
-    assert fork(wait).result(DEADLINE) == ({libc.SIGTERM}, [(libc.SIGUSR1, {libc.SIGUSR1})])
+    assert fork(wait).result() == ({libc.SIGTERM}, [(libc.SIGUSR1, {libc.SIGUSR1})])
 
 
 # -- alarm and abort --
@@ -885,7 +888,7 @@ def test_abort_ends_the_process_with_sigabrt(fork: Fork) -> None:
         libc.abort()
 
     child = fork(end)
-    assert child.wait(DEADLINE).returncode == -libc.SIGABRT
+    assert child.wait().returncode == -libc.SIGABRT
 
 
 @pytest.mark.parametrize("ignored", [True, False])
@@ -897,7 +900,7 @@ def test_abort_minds_neither_blocking_nor_ignoring(fork: Fork, ignored: bool) ->
         libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGABRT})
         libc.abort()
 
-    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
+    assert fork(end).wait().returncode == -libc.SIGABRT
 
 
 def test_abort_runs_the_handler_once_and_ends_all_the_same(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -908,9 +911,9 @@ def test_abort_runs_the_handler_once_and_ends_all_the_same(fork: Fork, gate: Cal
         _handle(libc.SIGABRT, lambda _: handled.open())
         libc.abort()
 
-    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
+    assert fork(end).wait().returncode == -libc.SIGABRT
     handled.wait()
-    assert not select.select([handled._waits], [], [], 0)[0]
+    assert not select.select([handled], [], [], 0)[0]
 
 
 def test_abort_by_a_c_library_ends_with_sigabrt_though_there_is_a_python_handler(fork: Fork) -> None:
@@ -919,7 +922,7 @@ def test_abort_by_a_c_library_ends_with_sigabrt_though_there_is_a_python_handler
         _handle(libc.SIGABRT, lambda _: None)
         ctypes.CDLL(None).abort()
 
-    assert fork(end).wait(DEADLINE).returncode == -libc.SIGABRT
+    assert fork(end).wait().returncode == -libc.SIGABRT
 
 
 def test_a_handler_that_raises_prevents_abort(fork: Fork) -> None:
@@ -933,7 +936,7 @@ def test_a_handler_that_raises_prevents_abort(fork: Fork) -> None:
             libc.abort()
         return "alive"
 
-    assert fork(survive).result(DEADLINE) == "alive"
+    assert fork(survive).result() == "alive"
 
 
 def test_real_time_signals_have_the_c_library_s_numbers() -> None:
@@ -960,4 +963,4 @@ def test_a_child_of_fork_queues_under_its_own_pid(fork: Fork, block: Callable[..
 
     made = fork(child)
     assert libc.sigwaitinfo({libc.SIGRTMIN}).si_pid == made.pid
-    made.result(DEADLINE)
+    made.result()

@@ -10,13 +10,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
 from unixipc._native import ffi, lib
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 RT = libc.SIGRTMIN + 1
 
@@ -77,14 +79,14 @@ def test_a_siginfo_arrives_at_another_process_as_it_was_sent(fork: Fork, block: 
     child = fork(_next)
     info = libc.Siginfo.queued(RT, -7, code=libc.SI_MESGQ)
     libc.rt_sigqueueinfo(child.pid, RT, info)
-    assert child.result(DEADLINE) == info
+    assert child.result() == info
 
 
 def test_the_sender_in_a_siginfo_is_what_its_maker_says(fork: Fork, block: Callable[..., object]) -> None:
     block(RT)
     child = fork(_next)
     libc.rt_sigqueueinfo(child.pid, RT, libc.Siginfo(struct.pack("@iii4xiIq", RT, 0, -1, 1, 2, 3).ljust(128, b"\0")))
-    info = child.result(DEADLINE)
+    info = child.result()
     assert (info.si_pid, info.si_uid, info.si_value) == (1, 2, 3)
 
 
@@ -135,7 +137,7 @@ def test_no_other_process_takes_the_kernel_s_own_codes(name: str, code: int, for
 @pytest.mark.parametrize("name", SENDS)
 def test_a_process_that_is_no_more_is_esrch(name: str, fork: Fork) -> None:
     child = fork(int)
-    child.result(DEADLINE)
+    child.result()
     with pytest.raises(ProcessLookupError, match=rf"{name}\({child.pid}, .*there is no such process"):
         SENDS[name](child.pid, RT, libc.Siginfo.queued(RT))
 
@@ -156,7 +158,7 @@ def test_a_full_queue_is_eagain_and_says_which_limit(name: str, fork: Fork) -> N
         with pytest.raises(BlockingIOError, match="RLIMIT_SIGPENDING"):
             SENDS[name](os.getpid(), RT, libc.Siginfo.queued(RT))
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 class Liar(libc.Siginfo):
@@ -228,7 +230,7 @@ def test_a_pidfd_can_reach_the_process_group(fork: Fork) -> None:
         libc.pidfd_send_signal(fd, RT, libc.Siginfo.queued(RT, 5), libc.PIDFD_SIGNAL_PROCESS_GROUP)
         return _next().si_value or 0
 
-    assert fork(leader).result(DEADLINE) == 5
+    assert fork(leader).result() == 5
 
 
 def test_a_scope_that_the_kernel_does_not_take_is_einval_and_says_from_when_on() -> None:

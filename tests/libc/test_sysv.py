@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from unixipc import processes
+    from unixipc.testing.plugin import Fork
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user
 
 
 @pytest.fixture
-def queue(leaves_nothing_behind: None) -> Iterator[int]:
+def queue() -> Iterator[int]:
     msqid = libc.msgget(libc.IPC_PRIVATE, 0o600 | libc.IPC_CREAT)
     yield msqid
     with suppress(OSError):  # the test may have removed it
@@ -50,7 +52,7 @@ def queue(leaves_nothing_behind: None) -> Iterator[int]:
 
 
 @pytest.fixture
-def segment(leaves_nothing_behind: None) -> Iterator[int]:
+def segment() -> Iterator[int]:
     shmid = libc.shmget(libc.IPC_PRIVATE, SIZE, 0o600 | libc.IPC_CREAT)
     yield shmid
     with suppress(OSError):  # the test may have removed it
@@ -80,7 +82,7 @@ def attachment(segment: int, shmat: Shmat) -> libc.Attachment:
 
 
 @pytest.fixture
-def anonymous(leaves_nothing_behind: None) -> Iterator[Callable[[int], libc.Mapping]]:
+def anonymous() -> Iterator[Callable[[int], libc.Mapping]]:
     """Map anonymous memory that begins with b"mine", and is unmapped with the test."""
     made: list[libc.Mapping] = []
 
@@ -348,7 +350,7 @@ def test_parent_and_child_exchange_data_over_a_segment(
             asked.open()
             answered.wait()
             assert bytes(view[100:200]) == question[::-1]
-    child.result(DEADLINE)
+    child.result()
 
 
 def test_a_forked_child_inherits_the_attachment(segment: int, attachment: libc.Attachment, fork: Fork) -> None:
@@ -356,7 +358,7 @@ def test_a_forked_child_inherits_the_attachment(segment: int, attachment: libc.A
         memoryview(attachment)[:5] = b"child"
         return attached(segment)
 
-    assert fork(write).result(DEADLINE) == 2
+    assert fork(write).result() == 2
     assert bytes(attachment)[:5] == b"child"
     assert attached(segment) == 1
 
@@ -368,7 +370,7 @@ def test_a_child_that_detaches_leaves_the_parent_attached(
         libc.shmdt(attachment)
         return attachment.closed
 
-    assert fork(detach).result(DEADLINE)
+    assert fork(detach).result()
     assert (attachment.closed, attached(segment)) == (False, 1)
 
 
@@ -609,7 +611,7 @@ def test_a_shm_remap_that_is_refused_costs_nothing(segment: int, fork: Fork) -> 
         return bytes(mapping)[:4]
 
     libc.shmctl(segment, libc.IPC_SET, _with_mode(libc.shmctl(segment, libc.IPC_STAT), 0o604))
-    assert fork(as_nobody, try_it).result(DEADLINE) == b"mine"
+    assert fork(as_nobody, try_it).result() == b"mine"
 
 
 # -- shmctl(2) --
@@ -621,7 +623,7 @@ def _with_mode(ds: libc.ShmidDs, mode: int) -> libc.ShmidDs:
 
 def test_ipc_stat_of_a_segment_says_what_proc_says(segment: int, attachment: libc.Attachment, fork: Fork) -> None:
     child = fork(lambda: libc.shmdt(libc.shmat(segment)))
-    child.result(DEADLINE)
+    child.result()
     ds = libc.shmctl(segment, libc.IPC_STAT)
     row = table("shm", segment)
     perm = ds.shm_perm
@@ -653,7 +655,7 @@ def test_ipc_set_gives_a_segment_to_another_user(segment: int, fork: Fork) -> No
     libc.shmctl(segment, libc.IPC_SET, replace(ds, shm_perm=replace(ds.shm_perm, uid=NOBODY, gid=NOBODY - 1)))
     perm = libc.shmctl(segment, libc.IPC_STAT).shm_perm
     assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (NOBODY, NOBODY - 1, 0, os.getegid())
-    assert fork(as_nobody, lambda: len(libc.shmat(segment))).result(DEADLINE) == SIZE
+    assert fork(as_nobody, lambda: len(libc.shmat(segment))).result() == SIZE
 
 
 def test_a_user_that_is_none_is_refused(segment: int, queue: int) -> None:
@@ -717,7 +719,7 @@ def test_shm_lock_without_a_limit_for_it_is_refused(fork: Fork) -> None:
             libc.shmctl(shmid, libc.IPC_RMID)
 
     with pytest.raises(PermissionError, match="shmctl"):
-        fork(as_nobody, lock).result(DEADLINE)
+        fork(as_nobody, lock).result()
 
 
 def test_ipc_info_of_segments_says_the_limits(segment: int) -> None:
@@ -767,9 +769,9 @@ def test_an_index_beyond_the_array_is_refused(segment: int, queue: int) -> None:
 @needs_root
 def test_shm_stat_any_needs_no_permission_where_shm_stat_does(segment: int, fork: Fork) -> None:
     index = shm_index(segment)
-    assert fork(as_nobody, lambda: libc.shmctl(index, libc.SHM_STAT_ANY)[0]).result(DEADLINE) == segment
+    assert fork(as_nobody, lambda: libc.shmctl(index, libc.SHM_STAT_ANY)[0]).result() == segment
     with pytest.raises(PermissionError, match="shmctl"):
-        fork(as_nobody, lambda: libc.shmctl(index, libc.SHM_STAT)).result(DEADLINE)
+        fork(as_nobody, lambda: libc.shmctl(index, libc.SHM_STAT)).result()
 
 
 def test_a_command_that_is_none_is_refused(segment: int, queue: int) -> None:
@@ -812,7 +814,7 @@ def test_another_user_is_refused_what_the_mode_of_a_segment_refuses(segment: int
         with pytest.raises(PermissionError, match=r"shmctl\(.*owner"):
             libc.shmctl(segment, libc.IPC_RMID)
 
-    fork(as_nobody, try_everything).result(DEADLINE)
+    fork(as_nobody, try_everything).result()
     assert libc.shmctl(segment, libc.IPC_STAT) == ds
 
 
@@ -828,7 +830,7 @@ def test_another_user_may_read_a_segment_whose_mode_says_so(
         return bytes(libc.shmat(segment, None, libc.SHM_RDONLY))[:4]
 
     libc.shmctl(segment, libc.IPC_SET, _with_mode(libc.shmctl(segment, libc.IPC_STAT), 0o604))
-    assert fork(as_nobody, read).result(DEADLINE) == b"open"
+    assert fork(as_nobody, read).result() == b"open"
 
 
 @needs_root
@@ -848,7 +850,7 @@ def test_another_user_is_refused_what_the_mode_of_a_queue_refuses(queue: int, fo
         with pytest.raises(PermissionError, match=r"msgctl\(.*owner"):
             libc.msgctl(queue, libc.IPC_RMID)
 
-    fork(as_nobody, try_everything).result(DEADLINE)
+    fork(as_nobody, try_everything).result()
     assert libc.msgrcv(queue, 10) == (1, b"secret")
 
 
@@ -862,7 +864,7 @@ def test_another_user_may_send_where_the_mode_says_so(queue: int, fork: Fork) ->
         with pytest.raises(PermissionError):
             libc.msgrcv(queue, 10)
 
-    fork(as_nobody, send).result(DEADLINE)
+    fork(as_nobody, send).result()
     assert libc.msgrcv(queue, 10) == (5, b"for you")
 
 
@@ -878,7 +880,7 @@ def test_another_user_cannot_get_what_the_mode_refuses(fork: Fork) -> None:
             libc.msgget(key, 0o600)
 
     try:
-        fork(as_nobody, get).result(DEADLINE)
+        fork(as_nobody, get).result()
     finally:
         libc.shmctl(shmid, libc.IPC_RMID)
         libc.msgctl(msqid, libc.IPC_RMID)
@@ -1086,7 +1088,7 @@ def test_a_blocked_receiver_gets_the_message(queue: int, fork: Fork, gate: Calla
     ready.wait()
     until_blocked(child)
     libc.msgsnd(queue, 7, b"here it is")
-    assert child.result(DEADLINE) == (7, b"here it is")
+    assert child.result() == (7, b"here it is")
 
 
 @pytest.mark.parametrize(("msgtyp", "flags"), [(4, 0), (-4, 0), (9, libc.MSG_EXCEPT)])
@@ -1104,7 +1106,7 @@ def test_a_blocked_receiver_is_woken_by_the_type_it_wants_only(
     until_blocked(child)
     libc.msgsnd(queue, 9, b"not this")
     libc.msgsnd(queue, 4, b"this")
-    assert child.result(DEADLINE) == (4, b"this")
+    assert child.result() == (4, b"this")
     assert drain(queue) == [(9, b"not this")]
 
 
@@ -1120,7 +1122,7 @@ def test_a_blocked_sender_goes_on_when_there_is_room(queue: int, fork: Fork, gat
     ready.wait()
     until_blocked(child)
     assert libc.msgrcv(queue, 100) == (1, bytes(100))
-    child.result(DEADLINE)
+    child.result()
     assert libc.msgrcv(queue, 100) == (2, b"waited")
 
 
@@ -1147,7 +1149,7 @@ def test_removal_while_waiting_is_told(queue: int, fork: Fork, gate: Callable[[]
     until_blocked(child)
     libc.msgctl(queue, libc.IPC_RMID)
     with pytest.raises(libc.IdentifierRemovedError, match=call) as caught:
-        child.result(DEADLINE)
+        child.result()
     assert caught.value.errno == errno.EIDRM
 
 
@@ -1178,7 +1180,7 @@ def test_a_handler_interrupts_the_wait_once_it_has_run(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == ["handler", "interrupted"]
+    assert child.result() == ["handler", "interrupted"]
     assert drain(queue, 2) == []
 
 
@@ -1203,7 +1205,7 @@ def test_what_the_handler_raises_comes_out_of_the_wait(
     until_blocked(child)
     child.kill(libc.SIGUSR1)
     with pytest.raises(ZeroDivisionError, match="raised by the handler"):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_an_ignored_signal_does_not_interrupt_the_wait(queue: int, fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -1219,7 +1221,7 @@ def test_an_ignored_signal_does_not_interrupt_the_wait(queue: int, fork: Fork, g
     until_blocked(child)
     child.kill(libc.SIGUSR1)
     libc.msgsnd(queue, 1, b"undisturbed")
-    assert child.result(DEADLINE) == (1, b"undisturbed")
+    assert child.result() == (1, b"undisturbed")
 
 
 def test_many_processes_share_a_queue_without_loss(queue: int, fork: Fork) -> None:
@@ -1230,7 +1232,7 @@ def test_many_processes_share_a_queue_without_loss(queue: int, fork: Fork) -> No
     senders = [fork(send, number) for number in (1, 2, 3)]
     received = [libc.msgrcv(queue, 100) for _ in range(600)]
     for sender in senders:
-        sender.result(DEADLINE)
+        sender.result()
     for number in (1, 2, 3):
         texts = [text for mtype, text in received if mtype == number]
         assert texts == [f"{number}:{count}".encode() for count in range(200)]
@@ -1243,7 +1245,7 @@ def test_ipc_stat_of_a_queue_says_what_proc_says(queue: int, fork: Fork) -> None
     libc.msgsnd(queue, 1, b"taken")
     libc.msgsnd(queue, 1, b"left behind")
     child = fork(libc.msgrcv, queue, 100)
-    child.result(DEADLINE)
+    child.result()
     ds = libc.msgctl(queue, libc.IPC_STAT)
     row = table("msg", queue)
     perm = ds.msg_perm
@@ -1277,7 +1279,7 @@ def test_ipc_set_gives_a_queue_to_another_user(queue: int, fork: Fork) -> None:
     libc.msgctl(queue, libc.IPC_SET, replace(ds, msg_perm=replace(ds.msg_perm, uid=NOBODY, gid=NOBODY - 1)))
     perm = libc.msgctl(queue, libc.IPC_STAT).msg_perm
     assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (NOBODY, NOBODY - 1, 0, os.getegid())
-    fork(as_nobody, lambda: libc.msgsnd(queue, 1, b"mine now")).result(DEADLINE)
+    fork(as_nobody, lambda: libc.msgsnd(queue, 1, b"mine now")).result()
     assert libc.msgrcv(queue, 100) == (1, b"mine now")
 
 
@@ -1292,7 +1294,7 @@ def test_more_bytes_than_msgmnb_need_a_privilege(fork: Fork) -> None:
             libc.msgctl(msqid, libc.IPC_RMID)
 
     with pytest.raises(PermissionError, match="msgctl"):
-        fork(as_nobody, enlarge).result(DEADLINE)
+        fork(as_nobody, enlarge).result()
 
 
 def test_a_privileged_process_makes_a_queue_larger_than_msgmnb(queue: int) -> None:
@@ -1316,7 +1318,7 @@ def test_a_larger_queue_wakes_a_blocked_sender(queue: int, fork: Fork, gate: Cal
     ready.wait()
     until_blocked(child)
     libc.msgctl(queue, libc.IPC_SET, replace(libc.msgctl(queue, libc.IPC_STAT), msg_qbytes=200))
-    child.result(DEADLINE)
+    child.result()
     assert drain(queue, 2) == [(2, b"waited")]
 
 
@@ -1355,9 +1357,9 @@ def test_msg_stat_finds_a_queue_by_its_index(queue: int) -> None:
 @needs_root
 def test_msg_stat_any_needs_no_permission_where_msg_stat_does(queue: int, fork: Fork) -> None:
     index = msg_index(queue)
-    assert fork(as_nobody, lambda: libc.msgctl(index, libc.MSG_STAT_ANY)[0]).result(DEADLINE) == queue
+    assert fork(as_nobody, lambda: libc.msgctl(index, libc.MSG_STAT_ANY)[0]).result() == queue
     with pytest.raises(PermissionError, match="msgctl"):
-        fork(as_nobody, lambda: libc.msgctl(index, libc.MSG_STAT)).result(DEADLINE)
+        fork(as_nobody, lambda: libc.msgctl(index, libc.MSG_STAT)).result()
 
 
 def test_an_error_names_the_call_its_subject_and_what_to_do(queue: int) -> None:

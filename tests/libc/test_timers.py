@@ -15,12 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SOON = 0.001
 LATER = 0.03
@@ -31,7 +33,7 @@ SIGNALS = {libc.ITIMER_REAL: libc.SIGALRM, libc.ITIMER_VIRTUAL: libc.SIGVTALRM, 
 
 
 @pytest.fixture
-def itimers(leaves_nothing_behind: None) -> Iterator[None]:
+def itimers() -> Iterator[None]:
     """Disarm the interval timers at the end."""
     yield
     for which in SIGNALS:
@@ -39,7 +41,7 @@ def itimers(leaves_nothing_behind: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def create(leaves_nothing_behind: None) -> Iterator[Callable[..., int]]:
+def create() -> Iterator[Callable[..., int]]:
     """Make timers that are deleted with the test."""
     made: list[int] = []
 
@@ -233,7 +235,7 @@ def test_a_python_handler_gets_the_timer_s_siginfo(fork: Fork) -> None:
         libc.sigsuspend(())
         return infos[0].si_timerid == timer, infos[0].si_value
 
-    assert fork(child).result(DEADLINE) == (True, 77)
+    assert fork(child).result() == (True, 77)
 
 
 def test_an_expiry_that_finds_the_signal_still_waiting_is_an_overrun(
@@ -391,7 +393,7 @@ def test_a_forked_child_has_none_of_its_parent_s_timers(use: str, create: Callab
         with pytest.raises(OSError, match="made before a fork"):
             USES[use](timer)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
     libc.timer_gettime(timer)
 
 
@@ -401,7 +403,7 @@ def test_too_many_timers_are_eagain_and_say_which_limit(fork: Fork) -> None:
         with pytest.raises(BlockingIOError, match="RLIMIT_SIGPENDING"):
             libc.timer_create(libc.CLOCK_MONOTONIC)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- events --

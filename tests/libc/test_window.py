@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SOURCE = Path(__file__).parent / "c" / "window.c"
 CALLS = ("signalled_before_read", "signalled_before_poll")
@@ -58,7 +60,7 @@ def test_a_signal_in_the_window_ends_the_call_and_is_handled(
             assert handled == [libc.SIGUSR1] * round_
         assert not libc.sigprocmask(libc.SIG_BLOCK)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
@@ -78,7 +80,7 @@ def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
         stop.set()
         other.join(DEADLINE)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_signal_of_a_thread_without_the_interpreter_is_handled_while_python_is_busy(
@@ -99,7 +101,7 @@ def test_a_signal_of_a_thread_without_the_interpreter_is_handled_while_python_is
             assert handled == [libc.SIGUSR1]
         window.stop_sleeper()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_the_same_in_a_child_of_one_that_was_woken_so(
@@ -115,7 +117,7 @@ def test_the_same_in_a_child_of_one_that_was_woken_so(
             os._exit(window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR and len(handled) == 2)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
 
 
 def test_who_wants_the_signal_that_wakes_for_himself_gets_it(
@@ -133,7 +135,7 @@ def test_who_wants_the_signal_that_wakes_for_himself_gets_it(
             libc.raise_(taken)
             assert handled == [libc.SIGUSR1, taken]
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_where_the_main_thread_blocks_the_signal_that_wakes_it_is_never_left_pending(fork: Fork) -> None:
@@ -144,7 +146,7 @@ def test_where_the_main_thread_blocks_the_signal_that_wakes_it_is_never_left_pen
         time.sleep(LONGER_THAN_PATIENCE)  # time itself is what must do nothing here
         return libc.sigpending()
 
-    assert not fork(child).result(DEADLINE)
+    assert not fork(child).result()
 
 
 WAITS: dict[str, tuple[Callable[[], object], int, object]] = {
@@ -176,7 +178,7 @@ def test_looking_again_ends_no_wait_for_signals(fork: Fork, gate: Callable[[], G
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
     libc.kill(waiting.pid, ending)
     handled = [libc.SIGUSR1] if ending == libc.SIGRTMIN else [libc.SIGUSR1, ending]
-    assert waiting.result(DEADLINE) == (expected, handled)
+    assert waiting.result() == (expected, handled)
 
 
 READS: dict[str, Callable[[int], object]] = {
@@ -202,7 +204,7 @@ def test_looking_again_ends_no_read(
     waits.wait()
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
     os.write(empty_pipe[1], b"!")
-    assert reading.result(DEADLINE) == b"!"
+    assert reading.result() == b"!"
 
 
 def test_a_poke_before_it_does_not_make_a_signal_restart_the_call(
@@ -223,7 +225,7 @@ def test_a_poke_before_it_does_not_make_a_signal_restart_the_call(
     reads.wait()
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
     libc.kill(reading.pid, libc.SIGUSR1)
-    assert reading.result(DEADLINE) == [libc.SIGUSR1] * 2
+    assert reading.result() == [libc.SIGUSR1] * 2
 
 
 @pytest.mark.parametrize("signum", [libc.SIGURG, libc.SIGRTMAX])
@@ -235,7 +237,7 @@ def test_other_code_that_sets_the_default_again_is_not_killed_by_the_poke(fork: 
         time.sleep(LONGER_THAN_PATIENCE)  # time itself is what must do nothing here
         return "alive"
 
-    assert fork(child).result(DEADLINE) == "alive"
+    assert fork(child).result() == "alive"
 
 
 def test_a_poke_that_is_under_way_is_not_left_pending_by_who_blocks_it(fork: Fork) -> None:
@@ -252,7 +254,7 @@ def test_a_poke_that_is_under_way_is_not_left_pending_by_who_blocks_it(fork: For
                 break
         return pending, handled
 
-    assert fork(child).result(DEADLINE) == (libc.SignalSet(), [libc.SIGUSR1] * 3)
+    assert fork(child).result() == (libc.SignalSet(), [libc.SIGUSR1] * 3)
 
 
 def test_once_unblocked_the_poke_works_again(fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]) -> None:
@@ -266,7 +268,7 @@ def test_once_unblocked_the_poke_works_again(fork: Fork, window: ctypes.CDLL, em
             libc.sigprocmask(libc.SIG_SETMASK, before)
             assert handled == [libc.SIGUSR1] * round_
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_a_real_time_signal_that_wakes_nobody_has_its_default_action(fork: Fork) -> None:
@@ -275,7 +277,7 @@ def test_a_real_time_signal_that_wakes_nobody_has_its_default_action(fork: Fork)
         libc.raise_(libc.SIGUSR1)
         libc.raise_(libc.SIGRTMAX)
 
-    assert fork(child).wait(DEADLINE).returncode == -libc.SIGRTMAX
+    assert fork(child).wait().returncode == -libc.SIGRTMAX
 
 
 def test_a_signal_that_comes_just_after_a_look_is_looked_for_again(
@@ -290,4 +292,4 @@ def test_a_signal_that_comes_just_after_a_look_is_looked_for_again(
             time.sleep(0.0095 + 0.0001 * round_)  # not for anybody: for the look to have come
             assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
 
-    fork(child).result(DEADLINE)
+    fork(child).result()

@@ -5,22 +5,23 @@ import os
 import select
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE
+from unixipc.testing.plugin import Fork
 
 
 def test_result_hands_back_what_the_function_returned(fork: Fork) -> None:
-    assert fork(lambda: {"pid": os.getpid()}).result(DEADLINE)["pid"] != os.getpid()
+    assert fork(lambda: {"pid": os.getpid()}).result()["pid"] != os.getpid()
 
 
 def test_a_result_larger_than_a_pipe_comes_back(fork: Fork) -> None:
-    assert fork(lambda: b"x" * 1_000_000).result(DEADLINE) == b"x" * 1_000_000
+    assert fork(lambda: b"x" * 1_000_000).result() == b"x" * 1_000_000
 
 
 def test_an_exception_comes_back_with_the_child_s_traceback(fork: Fork) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
-        fork(lambda: 1 // 0).result(DEADLINE)
+        fork(lambda: 1 // 0).result()
     assert "1 // 0" in caught.value.__notes__[0]
 
 
@@ -32,14 +33,14 @@ def test_an_exception_that_does_not_pickle_comes_back_as_text(fork: Fork) -> Non
         raise LocalError("cannot travel")
 
     with pytest.raises(ChildProcessError, match="LocalError: cannot travel"):
-        fork(fail).result(DEADLINE)
+        fork(fail).result()
 
 
 def test_a_killed_child_is_reported_with_its_signal(fork: Fork) -> None:
     child = fork(libc.pause)
     child.kill(libc.SIGUSR1)
     with pytest.raises(ChildProcessError, match="killed by SIGUSR1"):
-        child.result(DEADLINE)
+        child.result()
     assert child.returncode == -libc.SIGUSR1
 
 
@@ -93,6 +94,6 @@ def test_a_fork_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPat
 def test_a_child_starts_with_the_mask_of_its_parent(fork: Fork) -> None:
     before = libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
     try:
-        assert fork(libc.sigprocmask, libc.SIG_BLOCK).result(DEADLINE) == before | {libc.SIGUSR1}
+        assert fork(libc.sigprocmask, libc.SIG_BLOCK).result() == before | {libc.SIGUSR1}
     finally:
         libc.sigprocmask(libc.SIG_SETMASK, before)

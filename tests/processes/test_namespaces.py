@@ -7,11 +7,15 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE
+
+if TYPE_CHECKING:
+    from unixipc.testing.plugin import Fork
 
 NOBODY = 65534
 SHM = Path("/dev/shm")  # noqa: S108 - our own
@@ -26,7 +30,7 @@ def allowed(fork: Fork) -> Fork:
             pass
 
     try:
-        fork(probe).result(DEADLINE)
+        fork(probe).result()
     except PermissionError as error:
         pytest.skip(str(error))
     return fork
@@ -52,7 +56,7 @@ def test_objects_made_in_an_ipc_namespace_are_not_seen_outside_nor_left_behind(a
             return queue, inside, _ipc() == before
         return queue, inside, False
 
-    assert allowed(child).result(DEADLINE)[1:] == (True, True)
+    assert allowed(child).result()[1:] == (True, True)
 
 
 def test_namespaces_nest_and_are_left_when_the_block_raises(allowed: Fork) -> None:
@@ -67,7 +71,7 @@ def test_namespaces_nest_and_are_left_when_the_block_raises(allowed: Fork) -> No
             found.append(_ipc() == outer)
         return [*found, _ipc() == before]
 
-    assert allowed(child).result(DEADLINE) == [True, True, True]
+    assert allowed(child).result() == [True, True, True]
 
 
 def test_limits_are_the_namespace_s_own(allowed: Fork) -> None:
@@ -82,7 +86,7 @@ def test_limits_are_the_namespace_s_own(allowed: Fork) -> None:
                 found = libc.msgctl(queue, libc.IPC_STAT).msg_qbytes, limits.semmsl - before, limits.msg_max
             return *found, outer.semmsl - before, outer.msgmnb != 1000
 
-    assert allowed(child).result(DEADLINE) == (1000, 1, 7, 0, True)
+    assert allowed(child).result() == (1000, 1, 7, 0, True)
 
 
 def test_every_limit_reads_as_a_number() -> None:
@@ -106,7 +110,7 @@ def test_a_thread_s_namespace_is_its_own(allowed: Fork) -> None:
         thread.join(DEADLINE)
         return inside[0] != before, _ipc() == before
 
-    assert allowed(child).result(DEADLINE) == (True, True)
+    assert allowed(child).result() == (True, True)
 
 
 def test_a_full_tmpfs_of_one_s_own_refuses_what_does_not_fit(allowed: Fork) -> None:
@@ -124,7 +128,7 @@ def test_a_full_tmpfs_of_one_s_own_refuses_what_does_not_fit(allowed: Fork) -> N
             os.close(fd)
         return refused, shm.exists(), Path.cwd() == here
 
-    assert allowed(child).result(DEADLINE) == (errno.ENOSPC, False, True)
+    assert allowed(child).result() == (errno.ENOSPC, False, True)
 
 
 def test_the_working_directory_comes_back_also_when_the_block_changes_it_and_raises(
@@ -137,7 +141,7 @@ def test_the_working_directory_comes_back_also_when_the_block_changes_it_and_rai
             print(1 // 0)
         return Path.cwd()
 
-    assert allowed(child).result(DEADLINE) == tmp_path
+    assert allowed(child).result() == tmp_path
 
 
 def test_the_root_comes_back_too(allowed: Fork, tmp_path: Path) -> None:
@@ -154,7 +158,7 @@ def test_the_root_comes_back_too(allowed: Fork, tmp_path: Path) -> None:
             inside = _names(Path("/"))
         return [*inside, *_names(Path("/"))]
 
-    assert allowed(child).result(DEADLINE) == ["proc", "within"] * 2
+    assert allowed(child).result() == ["proc", "within"] * 2
 
 
 def test_queues_are_files_where_they_are_mounted(allowed: Fork, tmp_path: Path) -> None:
@@ -165,7 +169,7 @@ def test_queues_are_files_where_they_are_mounted(allowed: Fork, tmp_path: Path) 
             inside = _names(tmp_path)
         return inside, _names(tmp_path)
 
-    assert allowed(child).result(DEADLINE) == (["news"], [])
+    assert allowed(child).result() == (["news"], [])
 
 
 def test_a_mount_namespace_is_not_for_a_process_with_threads(allowed: Fork) -> None:
@@ -182,7 +186,7 @@ def test_a_mount_namespace_is_not_for_a_process_with_threads(allowed: Fork) -> N
             stop.set()
             thread.join()
 
-    assert "worker 7" in allowed(child).result(DEADLINE)
+    assert "worker 7" in allowed(child).result()
 
 
 def test_a_user_namespace_gives_a_process_without_rights_those_for_the_others(fork: Fork) -> None:
@@ -194,7 +198,7 @@ def test_a_user_namespace_gives_a_process_without_rights_those_for_the_others(fo
 
     if os.geteuid() == 0:
         with pytest.raises(PermissionError, match=r"unshare\(CLONE_NEWIPC\).*CAP_SYS_ADMIN"):
-            fork(child).result(DEADLINE)
+            fork(child).result()
 
     def enters() -> tuple[int, int, bool, list[str]]:
         processes.enter_user_namespace(uid=5, gid=6)
@@ -206,7 +210,7 @@ def test_a_user_namespace_gives_a_process_without_rights_those_for_the_others(fo
         return os.getuid(), os.getgid(), inside != outer == _ipc(), _names(SHM)
 
     try:
-        entered = fork(enters).result(DEADLINE)
+        entered = fork(enters).result()
     except OSError as error:
         pytest.skip(f"no user namespaces: {error}")
     assert entered == (5, 6, True, _names(SHM))
@@ -237,4 +241,4 @@ def test_a_process_with_threads_cannot_enter_a_user_namespace(fork: Fork) -> Non
             thread.join()
 
     with pytest.raises(OSError, match="one thread"):
-        fork(child).result(DEADLINE)
+        fork(child).result()

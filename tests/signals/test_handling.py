@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc, processes, signals
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 HUP, INT, USR1, USR2, TERM = libc.SIGHUP, libc.SIGINT, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM
 RT = libc.SIGRTMIN
@@ -158,10 +160,10 @@ def test_a_handler_that_raises_at_any_moment_leaves_the_mask_and_the_actions_alo
                     for signum, act in before[0].items():
                         libc.sigaction(signum, act)
                     libc.sigprocmask(libc.SIG_SETMASK, before[1])
-            sender.result(DEADLINE)
+            sender.result()
         return wrong
 
-    assert fork(child).result(DEADLINE) == []
+    assert fork(child).result() == []
 
 
 def test_blocked_is_of_the_calling_thread_alone() -> None:
@@ -455,10 +457,10 @@ def test_a_signal_that_comes_while_handlers_change_meets_one_of_them_and_is_not_
             while len(values) < count:
                 with signals.handling(RT, partial(handler)):
                     pass
-            sender.result(DEADLINE)
+            sender.result()
         return values
 
-    assert fork(child).result(DEADLINE) == list(range(count))
+    assert fork(child).result() == list(range(count))
 
 
 def test_a_fork_within_the_block_has_handlers_of_its_own(fork: Fork) -> None:
@@ -470,7 +472,7 @@ def test_a_fork_within_the_block_has_handlers_of_its_own(fork: Fork) -> None:
             libc.signal(USR1, libc.SIG_DFL)
             return log
 
-        assert fork(child).result(DEADLINE) == [USR1]
+        assert fork(child).result() == [USR1]
         libc.raise_(USR1)
     assert log == [USR1]
 

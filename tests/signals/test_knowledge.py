@@ -19,7 +19,7 @@ from unixipc import libc, signals
 from unixipc.signals import DefaultAction
 
 if TYPE_CHECKING:
-    from conftest import Fork
+    from unixipc.testing.plugin import Fork
 
 CORE_LIMIT = 65536
 EVERY = signals.descriptions()
@@ -60,6 +60,8 @@ def test_the_default_action_is_the_kernel_s(fork: Fork, described: signals.Descr
         DefaultAction.IGN: (libc.CLD_EXITED, 0),
         DefaultAction.CONT: (libc.CLD_EXITED, 0),
     }[described.default_action]
+    child.kill()
+    assert child.wait().ended
 
 
 @pytest.mark.parametrize("described", [d for d in EVERY if d.number != libc.SIGKILL], ids=lambda d: d.name)

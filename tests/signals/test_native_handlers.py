@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
 from unixipc.signals import counting, exiting, flagging, load_handler, recording
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from unixipc.testing.plugin import Fork
 
 HUP, USR1, USR2, NEWS = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGRTMIN
 
@@ -48,7 +49,7 @@ def test_a_handler_of_a_library_runs_with_its_mask(fork: Fork, c_library: Path) 
         noted = _noted(c_library)
         return noted.calls, noted.signum, libc.SignalSet.from_mask(noted.mask)
 
-    assert fork(child).result(DEADLINE) == (2, USR1, libc.SignalSet({USR1, HUP, NEWS}))
+    assert fork(child).result() == (2, USR1, libc.SignalSet({USR1, HUP, NEWS}))
 
 
 def test_a_handler_of_a_library_runs_with_its_flags(fork: Fork, c_library: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_handler_of_a_library_runs_with_its_flags(fork: Fork, c_library: Path)
         noted = _noted(c_library)
         return noted.value, libc.SignalSet.from_mask(noted.mask), libc.sigaction(NEWS).handler
 
-    assert fork(child).result(DEADLINE) == (77, libc.SignalSet(), libc.SIG_DFL)
+    assert fork(child).result() == (77, libc.SignalSet(), libc.SIG_DFL)
 
 
 def test_the_library_of_a_handler_is_never_unloaded(fork: Fork, c_library: Path) -> None:
@@ -71,7 +72,7 @@ def test_the_library_of_a_handler_is_never_unloaded(fork: Fork, c_library: Path)
         libc.raise_(USR1)
         return _noted(c_library).calls
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
 
 
 def test_a_loaded_handler_says_its_name_and_is_reported(fork: Fork, c_library: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_loaded_handler_says_its_name_and_is_reported(fork: Fork, c_library: P
         assert libc.sigaction(USR1).handler == handler
         return repr(libc.sigaction(USR1).handler)
 
-    assert fork(child).result(DEADLINE).endswith(f": on_signal in {c_library})")
+    assert fork(child).result().endswith(f": on_signal in {c_library})")
 
 
 def test_a_handler_of_the_program_itself_can_be_loaded() -> None:
@@ -94,7 +95,7 @@ def test_what_is_no_function_is_refused(fork: Fork, c_library: Path, symbol: str
         with pytest.raises(ValueError, match=f"'{symbol}' of .*own.so.* is no function"):
             load_handler(c_library, symbol)
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_what_is_not_there_is_refused(c_library: Path, fork: Fork) -> None:
@@ -105,7 +106,7 @@ def test_what_is_not_there_is_refused(c_library: Path, fork: Fork) -> None:
         with pytest.raises(OSError, match="undefined symbol: absent"):
             load_handler(c_library, "absent")
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- for the length of a with-block --
@@ -125,7 +126,7 @@ def test_counting_counts_what_another_process_sends(fork: Fork) -> None:
 
     with counting({NEWS, USR1}, mask={HUP}, flags=libc.SA_RESTART) as counter:
         assert libc.sigaction(NEWS) == libc.Sigaction(counter, {HUP}, libc.SA_RESTART)
-        fork(sends).result(DEADLINE)
+        fork(sends).result()
         assert counter.value == 1001
     assert _actions() == before
     assert counter.value == 1001
@@ -146,7 +147,7 @@ def test_recording_writes_what_came(fork: Fork) -> None:
     reader, writer = libc.pipe(libc.O_NONBLOCK)
     with recording(NEWS, writer, flags=libc.SA_RESTART) as recorder:
         child = fork(lambda: libc.sigqueue(os.getppid(), NEWS, 5))
-        child.result(DEADLINE)
+        child.result()
         info = libc.Siginfo(os.read(reader, 128))
     assert (info.si_pid, info.si_value, recorder.lost) == (child.pid, 5, 0)
     assert _actions() == before
@@ -159,7 +160,7 @@ def test_exiting_ends_a_process_at_a_fault(fork: Fork) -> None:
         with exiting({libc.SIGSEGV, libc.SIGBUS}, 9):
             ctypes.string_at(0)
 
-    assert fork(child).wait(DEADLINE).returncode == 9
+    assert fork(child).wait().returncode == 9
 
 
 BLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc, processes, signals
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from unixipc.testing.plugin import Fork
 
 HUP, INT, USR1, USR2, TERM, CHLD = (
     libc.SIGHUP,
@@ -121,14 +124,14 @@ def test_the_iteration_gives_them_as_they_come(fork: Fork) -> None:
             if len(found) == 5:
                 break
     assert found == list(range(5))
-    sender.result(DEADLINE)
+    sender.result()
 
 
 def test_nothing_is_lost_in_a_flood_and_all_comes_in_order(fork: Fork) -> None:
     with signals.receiver(RT) as received:
         sender = fork(_flood, os.getpid(), RT, FLOOD)
         assert [received.receive(DEADLINE).si_value for _ in range(FLOOD)] == list(range(FLOOD))
-        sender.result(DEADLINE)
+        sender.result()
         assert not _unread(received)
         assert not _is_readable(received)
 
@@ -148,7 +151,7 @@ def test_nothing_is_lost_where_the_main_thread_works_and_others_read(fork: Fork)
         deadline = time.monotonic() + DEADLINE
         while sum(map(len, found)) < count and time.monotonic() < deadline:
             sum(range(100))
-        sender.result(DEADLINE)
+        sender.result()
     _join(*threads)
     assert Counter(value for into in found for value in into) == Counter(range(count))
     for into in found:
@@ -199,7 +202,7 @@ def test_receive_waits_through_other_signals_and_runs_their_handlers(fork: Fork,
         signals.send(receiving, USR2)
         handled.wait()
     signals.send(receiving, USR1)
-    assert receiving.result(DEADLINE) == USR1
+    assert receiving.result() == USR1
 
 
 def _until(condition: Callable[[], object]) -> None:
@@ -245,10 +248,10 @@ def test_ctrl_c_ends_the_wait_and_loses_nothing(fork: Fork, gate: Callable[[], G
                 except KeyboardInterrupt:
                     interrupted += 1
                 found.append(received.receive(DEADLINE).si_value)
-            sender.result(DEADLINE)
+            sender.result()
         return interrupted, found
 
-    assert fork(child).result(DEADLINE) == (rounds, list(range(rounds)))
+    assert fork(child).result() == (rounds, list(range(rounds)))
 
 
 def test_a_handler_that_raises_in_receive_leaves_the_receiver_usable(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -285,9 +288,9 @@ def test_a_handler_that_raises_in_receive_leaves_the_receiver_usable(fork: Fork,
                 assert _is_readable(received)
                 assert received.receive(0).si_value == round_
                 assert not _is_readable(received)
-            sender.result(DEADLINE)
+            sender.result()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- the descriptor --
@@ -316,7 +319,7 @@ def test_poll_and_epoll_see_it(fork: Fork) -> None:
         assert received.receive(0).si_value == 9
         assert not poll.poll(0)
         assert not epoll.poll(0)
-        sender.result(DEADLINE)
+        sender.result()
 
 
 def test_an_event_loop_reads_it(fork: Fork) -> None:
@@ -333,7 +336,7 @@ def test_an_event_loop_reads_it(fork: Fork) -> None:
         sender = fork(_flood, os.getpid(), RT, 1000)
         await asyncio.wait_for(done.wait(), DEADLINE)
         asyncio.get_running_loop().remove_reader(received)
-        sender.result(DEADLINE)
+        sender.result()
         return found
 
     with signals.receiver(RT) as received:
@@ -440,7 +443,7 @@ def test_what_nobody_read_ends_the_process_where_it_would_have(fork: Fork) -> No
             assert _is_readable(received)
         return "alive"
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
 
 
 def test_what_nobody_read_vanishes_where_it_is_ignored() -> None:
@@ -504,7 +507,7 @@ def test_a_full_queue_at_the_end_is_told_and_leaves_nothing_behind(fork: Fork) -
             assert libc.sigaction(RT) == before
             return descriptors - len(list(Path("/proc/self/fd").iterdir()))
 
-    assert fork(child).result(DEADLINE) == 1
+    assert fork(child).result() == 1
 
 
 def test_more_than_the_queue_holds_goes_back_to_a_handler(fork: Fork) -> None:
@@ -518,7 +521,7 @@ def test_more_than_the_queue_holds_goes_back_to_a_handler(fork: Fork) -> None:
             resource.setrlimit(resource.RLIMIT_SIGPENDING, (used + 100, limit))
         return log
 
-    assert fork(child).result(DEADLINE) == list(range(2000))
+    assert fork(child).result() == list(range(2000))
 
 
 def _queued_signals() -> tuple[int, int]:
@@ -583,10 +586,10 @@ def test_signals_that_come_while_receivers_come_and_go_are_received_or_handled(f
                     found.update([received.receive(0).si_value])
                     with signals.receiver(RT) as second, suppress(TimeoutError):
                         second.receive(0)
-            sender.result(DEADLINE)
+            sender.result()
         return found
 
-    assert fork(child).result(DEADLINE) == Counter(range(count))
+    assert fork(child).result() == Counter(range(count))
 
 
 def test_closing_again_after_a_handler_raised_at_any_moment_puts_all_back(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -621,10 +624,10 @@ def test_closing_again_after_a_handler_raised_at_any_moment_puts_all_back(fork: 
                 after = libc.sigaction(USR1), libc.sigaction(RT), _mask()
                 if after != before:
                     return [round_, before, after]
-            sender.result(DEADLINE)
+            sender.result()
         return wrong
 
-    assert fork(child).result(DEADLINE) == []
+    assert fork(child).result() == []
 
 
 # -- closing, and threads --
@@ -723,7 +726,7 @@ def test_closing_while_threads_read_gives_every_signal_to_exactly_one(fork: Fork
                 wrong.append(found)
         return wrong
 
-    assert fork(child).result(DEADLINE) == []
+    assert fork(child).result() == []
 
 
 def test_a_handler_may_close_it_and_so_end_the_iteration() -> None:
@@ -752,7 +755,7 @@ def test_a_signal_that_another_thread_got_is_received_too(fork: Fork) -> None:
             _join(thread)
         return values
 
-    assert fork(child).result(DEADLINE) == list(range(100))
+    assert fork(child).result() == list(range(100))
 
 
 # -- fork --
@@ -782,7 +785,7 @@ def test_a_child_has_an_empty_receiver_of_its_own(fork: Fork, gate: Callable[[],
         assert not _is_readable(received)
         _queue(RT, 5)
         in_parent.open()
-        assert one.result(DEADLINE) == (False, [3, 4], False)
+        assert one.result() == (False, [3, 4], False)
         assert _values(_unread(received)) == [5]
         assert not _is_readable(received)
 
@@ -796,7 +799,7 @@ def test_closing_in_a_child_sends_nothing_again_and_leaves_the_parent_alone(fork
             received.close()
             return log
 
-        assert fork(child).result(DEADLINE) == []
+        assert fork(child).result() == []
         assert _is_readable(received)
         assert _values(_unread(received)) == [1]
 
@@ -814,7 +817,7 @@ def test_a_signal_to_a_child_before_its_first_line_reaches_it_and_not_the_parent
             child_is_right = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
             return child_is_right, _is_readable(received) or bool(select.select([stop], [], [], 0)[0])
 
-    assert fork(parent).result(DEADLINE) == (True, False)
+    assert fork(parent).result() == (True, False)
 
 
 def _fork_and_signal_before_hooks(*received: int) -> int:
@@ -846,7 +849,7 @@ def test_a_closed_one_that_threads_of_the_parent_still_wait_for_leaves_no_descri
         _join(thread)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    assert fork(parent).result(DEADLINE) == 0
+    assert fork(parent).result() == 0
 
 
 def _eventfds() -> list[Path]:

@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc, processes, signals
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 USR1, TERM, RT = libc.SIGUSR1, libc.SIGTERM, libc.SIGRTMIN
 INT_MAX, INT_MIN = 2**31 - 1, -(2**31)
@@ -33,7 +35,7 @@ def waiting() -> Iterator[None]:
 @pytest.fixture
 def reaped(fork: Fork) -> processes.Child[int]:
     child = fork(int)
-    child.result(DEADLINE)
+    child.result()
     return child
 
 
@@ -50,7 +52,7 @@ def test_a_signal_goes_to_a_pid_and_to_a_child(fork: Fork) -> None:
         child = fork(libc.pause)
         signals.send(child.pid if by_pid else child, 0)
         signals.send(child.pid if by_pid else child, TERM)
-        assert child.wait(DEADLINE).returncode == -TERM
+        assert child.wait().returncode == -TERM
 
 
 def test_any_object_with_a_pidfd_is_a_target(waiting: None) -> None:
@@ -118,7 +120,7 @@ def test_a_value_arrives_whole(waiting: None, fork: Fork, target: str, value: in
     child = fork(send)
     info = signals.wait(RT, DEADLINE)
     assert (info.si_code, info.si_value, info.si_pid, info.si_uid) == (libc.SI_QUEUE, value, child.pid, os.getuid())
-    child.result(DEADLINE)
+    child.result()
 
 
 @pytest.mark.parametrize("pointer", [0, 1, 2**63, 2**64 - 1])
@@ -300,12 +302,12 @@ def test_a_group_gets_a_signal_each(fork: Fork, gate: Callable[[], Gate]) -> Non
         os.setpgid(0, 0)
         with signals.blocked({USR1}), processes.fork(lambda: signals.wait(USR1, DEADLINE).si_signo) as member:
             ready.open()
-            return [signals.wait(USR1, DEADLINE).si_signo, member.result(DEADLINE)]
+            return [signals.wait(USR1, DEADLINE).si_signo, member.result()]
 
     child = fork(leader)
     ready.wait()
     signals.send_to_group(child.pid, USR1)
-    assert child.result(DEADLINE) == [USR1, USR1]
+    assert child.result() == [USR1, USR1]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, -(2**40)])
@@ -326,4 +328,4 @@ def test_a_full_queue_is_blocking_io_error_and_nothing_is_sent(fork: Fork, targe
             assert caught.value.errno == errno.EAGAIN
             assert not libc.sigpending()
 
-    fork(fill).result(DEADLINE)
+    fork(fill).result()

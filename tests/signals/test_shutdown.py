@@ -14,12 +14,14 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc, processes, signals
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 HUP, INT, USR1, TERM, CHLD = libc.SIGHUP, libc.SIGINT, libc.SIGUSR1, libc.SIGTERM, libc.SIGCHLD
 RT = libc.SIGRTMIN
@@ -92,7 +94,7 @@ def test_a_wait_for_it_ends_at_the_signal(fork: Fork, gate: Callable[[], Gate]) 
         stopping = fork(child, timeout)
         ready.wait()
         signals.send(stopping, TERM)
-        assert stopping.result(DEADLINE) is True
+        assert stopping.result() is True
 
 
 def test_threads_that_wait_are_told(fork: Fork) -> None:
@@ -107,7 +109,7 @@ def test_threads_that_wait_are_told(fork: Fork) -> None:
                 thread.join(DEADLINE)
         return told
 
-    assert fork(child).result(DEADLINE) == [True] * 4
+    assert fork(child).result() == [True] * 4
 
 
 def test_threads_that_still_wait_when_the_block_ends_are_let_go(fork: Fork) -> None:
@@ -121,7 +123,7 @@ def test_threads_that_still_wait_when_the_block_ends_are_let_go(fork: Fork) -> N
             thread.join()
         return told
 
-    assert fork(child).result(DEADLINE) == [False] * 3
+    assert fork(child).result() == [False] * 3
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_a_second_signal_of_the_kind_ends_the_process(fork: Fork) -> None:
             libc.raise_(TERM)
         return "alive"
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
 
 
 def test_at_the_end_of_the_block_all_is_back() -> None:
@@ -195,7 +197,7 @@ def test_a_child_has_a_stop_of_its_own(fork: Fork, stopped: bool) -> None:
             libc.raise_(HUP)
             return *before, stop.wait(0)
 
-        assert fork(child).result(DEADLINE) == (stopped, stopped, True)
+        assert fork(child).result() == (stopped, stopped, True)
         assert bool(stop) == bool(select.select([stop], [], [], 0)[0]) == stopped
 
 
@@ -258,7 +260,7 @@ def test_the_same_signal_while_it_cleans_up_ends_it(fork: Fork) -> None:
                 libc.raise_(TERM)
         os._exit(0)
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
 
 
 def test_after_the_block_the_signal_has_its_action_from_before() -> None:
@@ -286,7 +288,7 @@ def test_it_is_raised_in_the_main_thread_while_others_work(fork: Fork) -> None:
             thread.join(DEADLINE)
         return False
 
-    assert fork(child).result(DEADLINE)
+    assert fork(child).result()
 
 
 # -- trap --
@@ -341,9 +343,9 @@ def test_the_action_runs_once_with_all_signals_blocked(fork: Fork, gate: Callabl
         signals.trap(action)
         libc.raise_(TERM)
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
     ran.wait()
-    assert not select.select([ran._waits], [], [], 0)[0]
+    assert not select.select([ran], [], [], 0)[0]
 
 
 def test_a_child_of_the_program_dies_without_the_action(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -352,10 +354,10 @@ def test_a_child_of_the_program_dies_without_the_action(fork: Fork, gate: Callab
     def program() -> int | None:
         signals.trap(ran.open)
         with processes.fork(libc.raise_, TERM) as child:
-            return child.wait(DEADLINE).returncode
+            return child.wait().returncode
 
-    assert fork(program).result(DEADLINE) == -TERM
-    assert not select.select([ran._waits], [], [], 0)[0]
+    assert fork(program).result() == -TERM
+    assert not select.select([ran], [], [], 0)[0]
 
 
 def test_the_signal_may_come_on_another_thread(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -368,7 +370,7 @@ def test_the_signal_may_come_on_another_thread(fork: Fork, gate: Callable[[], Ga
         signals.send(os.getpid(), TERM, thread=thread.native_id)
         time.sleep(DEADLINE)
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
     ran.wait()
 
 
@@ -380,7 +382,7 @@ def test_trap_refuses_what_cannot_be_trapped_and_changes_nothing_before(fork: Fo
                 signals.trap(print, wrong)
         assert _mask() == before
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 # -- die_of --
@@ -408,7 +410,7 @@ def test_the_process_dies_of_the_signal_whatever_was_done_about_it(fork: Fork, s
         signals.die_of(signum)
         return "alive"
 
-    assert fork(child).wait(DEADLINE).returncode == -signum
+    assert fork(child).wait().returncode == -signum
 
 
 @pytest.mark.parametrize("signum", [CHLD, libc.SIGURG, libc.SIGWINCH, libc.SIGCONT])
@@ -438,7 +440,7 @@ def test_it_stops_the_process_and_returns_when_that_goes_on(fork: Fork, signum: 
     assert status is not None
     assert (status.si_code, status.si_status) == (os.CLD_STOPPED, signum)
     signals.send(stopped, libc.SIGCONT)
-    assert stopped.result(DEADLINE)
+    assert stopped.result()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 32, 65, 2**70])
@@ -462,7 +464,7 @@ def test_it_dies_in_a_handler_too(fork: Fork) -> None:
         with signals.handling(TERM, lambda signum, _: signals.die_of(signum)):
             libc.raise_(TERM)
 
-    assert fork(child).wait(DEADLINE).returncode == -TERM
+    assert fork(child).wait().returncode == -TERM
 
 
 def test_the_first_process_of_a_container_exits_with_the_status_of_a_shell(fork: Fork) -> None:
@@ -476,7 +478,7 @@ def test_the_first_process_of_a_container_exits_with_the_status_of_a_shell(fork:
             os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    ended = fork(ends).result(DEADLINE)
+    ended = fork(ends).result()
     if ended is None:
         pytest.skip("the kernel does not let us make a PID namespace (CAP_SYS_ADMIN)")
     assert ended == 128 + TERM

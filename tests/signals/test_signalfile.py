@@ -13,13 +13,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
 from unixipc.signals import SignalFile, Timer
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 FIRST, SECOND = libc.SIGRTMIN, libc.SIGRTMIN + 1
 SOON = 0.001
@@ -95,7 +98,7 @@ def test_receive_waits_for_another_process(fork: Fork, gate: Callable[[], Gate],
     while not sleeps(receiving.pid):
         os.sched_yield()
     libc.sigqueue(receiving.pid, FIRST, 7)
-    assert receiving.result(DEADLINE) == (7, os.getpid())
+    assert receiving.result() == (7, os.getpid())
 
 
 def test_no_signal_in_time_is_a_timeout_that_names_the_signals(block: Callable[..., object]) -> None:
@@ -119,7 +122,7 @@ def test_handlers_run_while_it_waits_and_the_deadline_stays(fork: Fork) -> None:
                 file.receive(0.1)
         return len(handled)
 
-    assert fork(child).result(DEADLINE) > 3
+    assert fork(child).result() > 3
 
 
 def test_a_handler_that_raises_ends_the_wait_and_loses_nothing(fork: Fork) -> None:
@@ -133,7 +136,7 @@ def test_a_handler_that_raises_ends_the_wait_and_loses_nothing(fork: Fork) -> No
             libc.sigqueue(os.getpid(), FIRST, 7)
             return file.receive(0).si_value
 
-    assert fork(child).result(DEADLINE) == 7
+    assert fork(child).result() == 7
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, -math.inf, math.nan])
@@ -239,7 +242,7 @@ def test_a_forked_child_reads_its_own_signals(fork: Fork, block: Callable[..., o
             libc.sigqueue(os.getpid(), FIRST, 2)
             return _values(file.read(10))
 
-        assert fork(child).result(DEADLINE) == [2]
+        assert fork(child).result() == [2]
         assert _values(file.read(10)) == [1]
 
 
@@ -312,7 +315,7 @@ def test_what_the_delivery_to_a_handler_holds_back_does_not_count_as_blocked(for
         with pytest.raises(ValueError, match="do not block the signals"):
             SignalFile([FIRST])
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 def test_wrong_signals_make_no_file() -> None:

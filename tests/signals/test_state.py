@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE
 
 from unixipc import libc, signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Fork, Gate
+    from unixipc.testing import Gate
+    from unixipc.testing.plugin import Fork
 
 HUP, USR1, USR2, TERM, RT = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN
 NOBODY = 65534
@@ -68,7 +68,7 @@ def test_a_process_is_seen_as_it_has_set_itself_up(fork: Fork, gate: Callable[[]
     assert main.pending == libc.SignalSet({TERM})
     assert main.blocked == libc.SignalSet({HUP, TERM, RT})
     done.open()
-    running.result(DEADLINE)
+    running.result()
 
 
 def test_the_calling_process_needs_no_number() -> None:
@@ -95,7 +95,7 @@ def test_no_limit_is_none(fork: Fork) -> None:
         return signals.state().queue_limit
 
     try:
-        assert fork(child).result(DEADLINE) is None
+        assert fork(child).result() is None
     except ValueError as error:
         pytest.skip(f"RLIMIT_SIGPENDING cannot be raised (CAP_SYS_RESOURCE): {error}")
 
@@ -174,7 +174,7 @@ def test_a_zombie_has_a_state_until_it_is_waited_for(fork: Fork) -> None:
     found = signals.state(child.pid)
     assert found.pid == child.pid
     assert [thread.tid for thread in found.threads] == [child.pid]
-    child.wait(DEADLINE)
+    child.wait()
     with pytest.raises(ProcessLookupError):
         signals.state(child.pid)
 
@@ -248,7 +248,7 @@ def test_processes_that_end_by_themselves_have_a_state_or_are_no_more(fork: Fork
                 gone += 1
         return gone
 
-    assert fork(parent).result(DEADLINE) == 200
+    assert fork(parent).result() == 200
 
 
 # -- what is refused --
@@ -316,5 +316,5 @@ def test_a_process_that_proc_hides_is_refused_and_the_error_says_why(
 
     if os.geteuid() != 0:
         pytest.skip("only root (CAP_SYS_ADMIN) can mount a /proc")
-    if why := fork(look).result(DEADLINE):
+    if why := fork(look).result():
         pytest.skip(why)

@@ -11,13 +11,15 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc, processes
 from unixipc.signals import Timer
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 SOON = 0.001
 LATER = 0.03
@@ -200,7 +202,7 @@ def test_a_forked_child_has_no_timer_and_never_touches_one_of_its_own(fork: Fork
         timer, dropped = Timer(None), [Timer(None)]
         with timer, dropped[0]:
             timer.start(1000, 20)
-            processes.fork(grandchild, timer, dropped).result(DEADLINE)
+            processes.fork(grandchild, timer, dropped).result()
             assert timer.interval == 20
 
     def grandchild(timer: Timer, dropped: list[Timer]) -> None:
@@ -219,7 +221,7 @@ def test_a_forked_child_has_no_timer_and_never_touches_one_of_its_own(fork: Fork
         assert own.interval == 10
         own.close()
 
-    fork(child).result(DEADLINE)
+    fork(child).result()
 
 
 @pytest.mark.parametrize("after", [-1, -1e-9, math.nan, math.inf])

@@ -10,12 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc, processes, signals
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 HUP, USR1, USR2, TERM, ALRM, RT = (
     libc.SIGHUP,
@@ -60,7 +63,7 @@ def test_wait_gives_the_siginfo(fork: Fork) -> None:
         child = fork(signals.queue, os.getpid(), RT, 7)
         info = signals.wait({USR1, RT})
         assert (info.si_signo, info.si_value, info.si_pid) == (RT, 7, child.pid)
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_wait_takes_one_signal_or_several_and_what_is_there_at_once() -> None:
@@ -149,7 +152,7 @@ def test_wait_runs_the_handlers_of_other_signals_and_goes_on(fork: Fork, gate: C
             signals.send(waiting, USR2)
             handled.wait()
         signals.send(waiting, USR1)
-        assert waiting.result(DEADLINE) == USR1
+        assert waiting.result() == USR1
 
 
 @pytest.mark.parametrize("wait", ["wait", "receive", "stop"])
@@ -323,10 +326,10 @@ def test_no_signal_slips_by_between_the_check_and_suspend(
                 go.open()
                 while caught < expected:
                     signals.suspend(before, timeout)
-            sender.result(DEADLINE)
+            sender.result()
         return caught
 
-    assert fork(child).result(DEADLINE) == rounds
+    assert fork(child).result() == rounds
 
 
 def test_the_same_where_wait_takes_the_signal(fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -343,10 +346,10 @@ def test_the_same_where_wait_takes_the_signal(fork: Fork, gate: Callable[[], Gat
             for _ in range(rounds):
                 go.open()
                 values.append(signals.wait(RT, DEADLINE).si_value)
-            sender.result(DEADLINE)
+            sender.result()
         return values
 
-    assert fork(child).result(DEADLINE) == list(range(rounds))
+    assert fork(child).result() == list(range(rounds))
 
 
 def test_suspend_within_a_handler_waits_for_the_next() -> None:

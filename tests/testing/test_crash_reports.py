@@ -13,9 +13,9 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from conftest import DEADLINE
 
 from unixipc import libc, testing
+from unixipc.testing import DEADLINE
 from unixipc.testing.recorder import RECORDED
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def test_the_deadline_ends_each_kind_of_waiting() -> None:
     waits: list[Callable[[testing.Child[None]], object]] = [
         lambda child: child.wait(),
         lambda child: child.result(),
-        lambda child: child.wait(DEADLINE),
+        lambda child: child.wait(),
         lambda child: child.says("ready"),
         lambda child: child.hear(),
     ]

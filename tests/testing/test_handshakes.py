@@ -11,9 +11,9 @@ from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE
 
 from unixipc import libc, processes, testing
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE
 
 from unixipc import inventory, libc, processes, testing
-from unixipc.testing import LeakKind
+from unixipc.testing import DEADLINE, LeakKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +35,7 @@ WHERE = Path(__file__).name
 
 
 @pytest.fixture
-def mend(leaves_nothing_behind: None) -> Iterator[Callable[..., None]]:
+def mend() -> Iterator[Callable[..., None]]:
     """Undo what a test leaks on purpose."""
     undo: list[tuple[Callable[..., object], tuple[object, ...]]] = []
     yield lambda function, *args: undo.append((function, args))

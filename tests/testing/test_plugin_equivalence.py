@@ -11,7 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest_plugins = ["pytester"]
 
 LISTENER = """
 import json, os, pathlib

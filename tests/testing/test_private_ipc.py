@@ -17,7 +17,7 @@ C = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture(autouse=True)
-def may(leaves_nothing_behind: None) -> None:
+def may() -> None:
     try:
         with processes.ipc_namespace(), processes.mount_namespace():
             pass

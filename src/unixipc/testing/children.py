@@ -224,9 +224,9 @@ class Child(processes.Child[_T]):
 
     def _until(self, timeout: float | None) -> tuple[Deadline, bool]:
         """Give the time to wait, and whether it ends with that of the child."""
-        left = self._time.left()
+        own, left = Deadline(timeout), self._time.left()
         if timeout is not None and (left is None or timeout < left):
-            return Deadline(timeout), False
+            return own, False
         return self._time, True
 
     def _late(self, text: str, *, is_last: bool) -> None:

@@ -71,6 +71,10 @@ class Gate(_Shared):
     def __init__(self) -> None:
         self._own(os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC))
 
+    def fileno(self) -> int:
+        """Give a descriptor that is readable while the gate is open, for `select`."""
+        return self._open()[0]
+
     def open(self, count: int = 1) -> None:
         """Let so many waits through."""
         number = index(count)

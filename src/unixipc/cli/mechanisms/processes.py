@@ -83,6 +83,30 @@ def mount_namespace(exchange: Exchange) -> float:
     return exchange.ping_pong(ping, pong)
 
 
+@family.mechanism("detached mount", calls="fsopen fsconfig fsmount mkfifo read write", travels=_MESSAGES)
+def detached_mount(exchange: Exchange) -> float:
+    """Have FIFOs in a tmpfs that is mounted nowhere, and goes with the descriptor that both children inherit."""
+    making = libc.fsopen("tmpfs")
+    exchange.defer(os.close, making)
+    libc.fsconfig(making, libc.FSCONFIG_CMD_CREATE)
+    mounted = libc.fsmount(making)
+    exchange.defer(os.close, mounted)
+    there, back = f"/proc/self/fd/{mounted}/ping", f"/proc/self/fd/{mounted}/pong"
+    for fifo in (there, back):
+        libc.mkfifo(fifo, 0o600)
+    exchange.object = f"tmpfs at descriptor {mounted}"
+
+    def ping() -> Side:
+        asks, answers = os.open(there, os.O_WRONLY), os.open(back, os.O_RDONLY)
+        return Side(lambda data: libc.write(asks, data), lambda: libc.read(answers, SIZE))
+
+    def pong() -> Side:
+        asked, answers = os.open(there, os.O_RDONLY), os.open(back, os.O_WRONLY)
+        return Side(lambda data: libc.write(answers, data), lambda: libc.read(asked, SIZE))
+
+    return exchange.ping_pong(ping, pong)
+
+
 @family.mechanism("adoption of orphans", calls="prctl", travels=f"{_FEW_ROUNDS} exit statuses")
 def adoption_of_orphans(exchange: Exchange) -> float:
     """Become the parent of grandchildren whose parents have ended, and learn how these end."""
