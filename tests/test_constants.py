@@ -17,12 +17,13 @@ HEADERS = """
 #include <linux/mman.h>
 #include <sys/shm.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
 #include <time.h>
 """
 FAMILIES = re.compile(
-    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG(?!_ATOMIC)|IPC|SHM|MSG|MAP|PROT|MS|MADV|MREMAP|SFD|SS|SIGEV|CLOCK|TIMER|ITIMER|RTLD)_\w+)"
+    r"(SIG(?!ST|RT|_|EV)[A-Z0-9]+|(SA|SI|CLD|ILL|FPE|SEGV|BUS|TRAP|POLL|SIG(?!_ATOMIC)|IPC|SHM|MSG|SEM|MAP|PROT|MS|MADV|MREMAP|SFD|SS|SIGEV|CLOCK|TIMER|ITIMER|RTLD)_\w+|(GET|SET)(VAL|ALL|PID|NCNT|ZCNT))"
 )
 NOT_BOUND = {
     "MAP_FAILED": "mmap() raises",

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "shim.h"
 
@@ -107,6 +108,9 @@ void uipc_know_cpython(int signum);
  * interrupted it has SA_RESTART, and signal(7) lets that restart the call; or where only the delivery itself did. */
 int uipc_before_blocking(void);
 int64_t uipc_after_blocking(int64_t result, bool restartable);
+
+/* Take the time since `start`, on the monotonic clock, off the seconds and nanoseconds that are left of a timeout. */
+void uipc_shorten(int64_t left[2], const struct timespec *start);
 
 /* uipc_sigaction_set for any native handler: one of handlers.c also gets its argument. */
 int uipc_sigaction_native(int signum, uint64_t handler, uint64_t argument, uint64_t mask, unsigned int flags);

@@ -156,6 +156,29 @@ struct uipc_msginfo {
     int msgtql;
     int msgseg;
 };
+struct uipc_sembuf {
+    unsigned short sem_num;
+    short sem_op;
+    short sem_flg;
+};
+struct uipc_semid_ds {
+    struct uipc_ipc_perm perm;
+    int64_t otime;
+    int64_t ctime;
+    uint64_t nsems;
+};
+struct uipc_seminfo {
+    int semmap;
+    int semmni;
+    int semmns;
+    int semmnu;
+    int semmsl;
+    int semopm;
+    int semume;
+    int semusz;
+    int semvmx;
+    int semaem;
+};
 int uipc_ftok(const char *pathname, int proj_id, int *key);
 int uipc_shmget(int key, size_t size, int shmflg);
 int uipc_shmat(int shmid, uint64_t shmaddr, int shmflg, uint64_t *address, size_t *size);
@@ -172,6 +195,16 @@ int uipc_msgctl(int msqid, int cmd);
 int uipc_msgctl_stat(int msqid, int cmd, struct uipc_msqid_ds *ds);
 int uipc_msgctl_set(int msqid, const struct uipc_msqid_ds *ds);
 int uipc_msgctl_info(int cmd, struct uipc_msginfo *info);
+int uipc_semget(int key, int nsems, int semflg);
+int uipc_semop(int semid, struct uipc_sembuf *sops, size_t nsops);
+/* -ERESTART leaves in `left`, seconds and nanoseconds, what the next call has to wait. */
+int uipc_semtimedop(int semid, struct uipc_sembuf *sops, size_t nsops, int64_t left[2]);
+int uipc_semctl(int semid, int semnum, int cmd, int val);
+/* GETALL and SETALL, of a set that has so many semaphores: -EINVAL otherwise. */
+int uipc_semctl_all(int semid, int cmd, unsigned short *array, size_t nsems);
+int uipc_semctl_stat(int semid, int cmd, struct uipc_semid_ds *ds);
+int uipc_semctl_set(int semid, const struct uipc_semid_ds *ds);
+int uipc_semctl_info(int cmd, struct uipc_seminfo *info);
 
 /* mapping.c: mmap(2) and what is done to mappings */
 int64_t uipc_page_size(void);

@@ -52,7 +52,7 @@ int uipc_sigpending(uint64_t *set) { return uipc_result((int)syscall(SYS_rt_sigp
 #define SECOND INT64_C(1000000000)
 
 /* Take off what has passed since `start`. */
-static void shorten(int64_t left[2], const struct timespec *start) {
+void uipc_shorten(int64_t left[2], const struct timespec *start) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     const int64_t passed = (now.tv_sec - start->tv_sec) * SECOND + now.tv_nsec - start->tv_nsec;
@@ -91,7 +91,7 @@ int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]) {
     int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, &timeout, sizeof set));
     result = result >= 0 && uipc_is_poke(siginfo) ? -ERESTART : (int)uipc_after_blocking(result, false);
     if (waits && result == -ERESTART) {
-        shorten(left, &start);
+        uipc_shorten(left, &start);
     }
     return result;
 }

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -121,6 +122,9 @@
 #endif
 #ifndef MSG_STAT_ANY
 #define MSG_STAT_ANY UIPC_ABSENT
+#endif
+#ifndef SEM_STAT_ANY
+#define SEM_STAT_ANY UIPC_ABSENT
 #endif
 #ifndef MAP_32BIT
 #define MAP_32BIT UIPC_ABSENT

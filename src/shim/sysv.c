@@ -1,10 +1,11 @@
-/* svipc(7): shared memory segments and message queues. */
+/* svipc(7): shared memory segments, message queues and semaphore sets. */
 #include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 
 /* msgop(2) wants type and text side by side; a small message has room on the stack. */
@@ -201,6 +202,93 @@ int uipc_msgctl_info(int cmd, struct uipc_msginfo *info) {
         info->msgssz = kernel.msgssz;
         info->msgtql = kernel.msgtql;
         info->msgseg = kernel.msgseg;
+    }
+    return result;
+}
+
+int uipc_semget(int key, int nsems, int semflg) { return uipc_result(semget(key, nsems, semflg)); }
+
+_Static_assert(sizeof(struct uipc_sembuf) == sizeof(struct sembuf), "the one is passed as the other");
+
+int uipc_semop(int semid, struct uipc_sembuf *sops, size_t nsops) {
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    return (int)uipc_after_blocking(uipc_result(semop(semid, (struct sembuf *)(void *)sops, nsops)), false);
+}
+
+int uipc_semtimedop(int semid, struct uipc_sembuf *sops, size_t nsops, int64_t left[2]) {
+    const struct timespec timeout = {.tv_sec = (time_t)left[0], .tv_nsec = (long)left[1]};
+    struct timespec start;
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    int result = uipc_result(semtimedop(semid, (struct sembuf *)(void *)sops, nsops, &timeout));
+    result = (int)uipc_after_blocking(result, false);
+    if (result == -ERESTART) {
+        uipc_shorten(left, &start);
+    }
+    return result;
+}
+
+/* semctl(2) has its caller define it. */
+union semun {
+    int val;
+    struct semid_ds *buf;
+    unsigned short *array;
+    struct seminfo *info;
+};
+
+int uipc_semctl(int semid, int semnum, int cmd, int val) {
+    return uipc_result(semctl(semid, semnum, cmd, (union semun){.val = val}));
+}
+
+/* The kernel reads or writes as many values as the set has, and no id comes to mean another set soon. */
+int uipc_semctl_all(int semid, int cmd, unsigned short *array, size_t nsems) {
+    struct semid_ds kernel;
+    const int result = uipc_result(semctl(semid, 0, IPC_STAT, (union semun){.buf = &kernel}));
+    if (result < 0) {
+        return result;
+    }
+    return kernel.sem_nsems != nsems ? -EINVAL : uipc_result(semctl(semid, 0, cmd, (union semun){.array = array}));
+}
+
+int uipc_semctl_stat(int semid, int cmd, struct uipc_semid_ds *ds) {
+    struct semid_ds kernel;
+    const int result = uipc_result(semctl(semid, 0, cmd, (union semun){.buf = &kernel}));
+    if (result >= 0) {
+        ds->perm = perm_out(&kernel.sem_perm);
+        ds->otime = kernel.sem_otime;
+        ds->ctime = kernel.sem_ctime;
+        ds->nsems = kernel.sem_nsems;
+    }
+    return result;
+}
+
+int uipc_semctl_set(int semid, const struct uipc_semid_ds *ds) {
+    struct semid_ds kernel;
+    memset(&kernel, 0, sizeof kernel);
+    perm_in(&kernel.sem_perm, &ds->perm);
+    return uipc_result(semctl(semid, 0, IPC_SET, (union semun){.buf = &kernel}));
+}
+
+int uipc_semctl_info(int cmd, struct uipc_seminfo *info) {
+    struct seminfo kernel;
+    const int result = uipc_result(semctl(0, 0, cmd, (union semun){.info = &kernel}));
+    if (result >= 0) {
+        info->semmap = kernel.semmap;
+        info->semmni = kernel.semmni;
+        info->semmns = kernel.semmns;
+        info->semmnu = kernel.semmnu;
+        info->semmsl = kernel.semmsl;
+        info->semopm = kernel.semopm;
+        info->semume = kernel.semume;
+        info->semusz = kernel.semusz;
+        info->semvmx = kernel.semvmx;
+        info->semaem = kernel.semaem;
     }
     return result;
 }

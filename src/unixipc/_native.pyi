@@ -1,5 +1,6 @@
 """The compiled shim, as shim.h and constants.h declare it; tests/test_native.py holds the two together."""
 
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, Self, overload, type_check_only
 
 from typing_extensions import Buffer
@@ -111,6 +112,41 @@ class _Msginfo(Protocol):
     msgssz: int
     msgtql: int
     msgseg: int
+
+@type_check_only
+class _Sembuf(Protocol):
+    sem_num: int
+    sem_op: int
+    sem_flg: int
+
+@type_check_only
+class _Sembufs(Protocol):
+    def __getitem__(self, index: int, /) -> _Sembuf: ...
+    def __len__(self) -> int: ...
+
+@type_check_only
+class _CShorts(Protocol):
+    def __iter__(self) -> Iterator[int]: ...
+
+@type_check_only
+class _SemidDs(Protocol):
+    perm: _IpcPerm
+    otime: int
+    ctime: int
+    nsems: int
+
+@type_check_only
+class _Seminfo(Protocol):
+    semmap: int
+    semmni: int
+    semmns: int
+    semmnu: int
+    semmsl: int
+    semopm: int
+    semume: int
+    semusz: int
+    semvmx: int
+    semaem: int
 
 @type_check_only
 class _Lib(Protocol):
@@ -284,6 +320,17 @@ class _Lib(Protocol):
     MSG_STAT: int
     MSG_INFO: int
     MSG_STAT_ANY: int
+    SEM_UNDO: int
+    GETVAL: int
+    SETVAL: int
+    GETALL: int
+    SETALL: int
+    GETPID: int
+    GETNCNT: int
+    GETZCNT: int
+    SEM_STAT: int
+    SEM_INFO: int
+    SEM_STAT_ANY: int
     PROT_NONE: int
     PROT_READ: int
     PROT_WRITE: int
@@ -523,6 +570,14 @@ class _Lib(Protocol):
     def uipc_msgctl_stat(self, msqid: int, cmd: int, ds: _MsqidDs, /) -> int: ...
     def uipc_msgctl_set(self, msqid: int, ds: _MsqidDs, /) -> int: ...
     def uipc_msgctl_info(self, cmd: int, info: _Msginfo, /) -> int: ...
+    def uipc_semget(self, key: int, nsems: int, semflg: int, /) -> int: ...
+    def uipc_semop(self, semid: int, sops: _Sembufs, nsops: int, /) -> int: ...
+    def uipc_semtimedop(self, semid: int, sops: _Sembufs, nsops: int, left: _CTime, /) -> int: ...
+    def uipc_semctl(self, semid: int, semnum: int, cmd: int, val: int, /) -> int: ...
+    def uipc_semctl_all(self, semid: int, cmd: int, array: _CShorts, nsems: int, /) -> int: ...
+    def uipc_semctl_stat(self, semid: int, cmd: int, ds: _SemidDs, /) -> int: ...
+    def uipc_semctl_set(self, semid: int, ds: _SemidDs, /) -> int: ...
+    def uipc_semctl_info(self, cmd: int, info: _Seminfo, /) -> int: ...
     def uipc_page_size(self) -> int: ...
     def uipc_mmap(
         self, hint: int, length: int, prot: int, flags: int, fd: int, offset: int, address: _CInt, /
@@ -575,6 +630,14 @@ class _FFI(Protocol):
     def new(self, cdecl: Literal["struct uipc_msqid_ds *"], /) -> _MsqidDs: ...
     @overload
     def new(self, cdecl: Literal["struct uipc_msginfo *"], /) -> _Msginfo: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_sembuf[]"], init: Sequence[tuple[int, int, int]], /) -> _Sembufs: ...
+    @overload
+    def new(self, cdecl: Literal["unsigned short[]"], init: int | list[int], /) -> _CShorts: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_semid_ds *"], /) -> _SemidDs: ...
+    @overload
+    def new(self, cdecl: Literal["struct uipc_seminfo *"], /) -> _Seminfo: ...
     @overload
     def new(self, cdecl: Literal["int *"], init: int = ..., /) -> _CInt: ...
     @overload

@@ -1,4 +1,4 @@
-"""Names of svipc(7): flags and commands of shared memory and messages."""
+"""Names of svipc(7): flags and commands."""
 
 from enum import IntEnum, IntFlag
 from typing import Final
@@ -74,6 +74,27 @@ class MsgCommand(IntEnum):
     MSG_STAT_ANY = _native.lib.MSG_STAT_ANY
 
 
+class SemFlag(IntFlag):
+    """How one operation on a semaphore is done, besides IPC_NOWAIT (semop(2))."""
+
+    SEM_UNDO = _native.lib.SEM_UNDO
+
+
+class SemCommand(IntEnum):
+    """What semctl(2) takes besides IpcCommand."""
+
+    GETVAL = _native.lib.GETVAL
+    SETVAL = _native.lib.SETVAL
+    GETALL = _native.lib.GETALL
+    SETALL = _native.lib.SETALL
+    GETPID = _native.lib.GETPID
+    GETNCNT = _native.lib.GETNCNT
+    GETZCNT = _native.lib.GETZCNT
+    SEM_STAT = _native.lib.SEM_STAT
+    SEM_INFO = _native.lib.SEM_INFO
+    SEM_STAT_ANY = _native.lib.SEM_STAT_ANY
+
+
 IPC_CREAT: Final = IpcFlag.IPC_CREAT
 IPC_EXCL: Final = IpcFlag.IPC_EXCL
 IPC_NOWAIT: Final = IpcFlag.IPC_NOWAIT
@@ -102,6 +123,17 @@ MSG_COPY: Final = MsgFlag.MSG_COPY
 MSG_STAT: Final = MsgCommand.MSG_STAT
 MSG_INFO: Final = MsgCommand.MSG_INFO
 MSG_STAT_ANY: Final = MsgCommand.MSG_STAT_ANY
+SEM_UNDO: Final = SemFlag.SEM_UNDO
+GETVAL: Final = SemCommand.GETVAL
+SETVAL: Final = SemCommand.SETVAL
+GETALL: Final = SemCommand.GETALL
+SETALL: Final = SemCommand.SETALL
+GETPID: Final = SemCommand.GETPID
+GETNCNT: Final = SemCommand.GETNCNT
+GETZCNT: Final = SemCommand.GETZCNT
+SEM_STAT: Final = SemCommand.SEM_STAT
+SEM_INFO: Final = SemCommand.SEM_INFO
+SEM_STAT_ANY: Final = SemCommand.SEM_STAT_ANY
 IPC_PRIVATE: Final = _native.lib.IPC_PRIVATE
 SHM_R: Final = _native.lib.SHM_R
 SHM_W: Final = _native.lib.SHM_W

@@ -1,4 +1,4 @@
-"""svipc(7): shared memory segments and message queues."""
+"""svipc(7): shared memory segments, message queues and semaphore sets."""
 
 from __future__ import annotations
 
@@ -146,3 +146,61 @@ def key_from_a_file(exchange: Exchange) -> float:
         return _side(found, sends, receives)
 
     return exchange.ping_pong(lambda: side(1, 2), lambda: side(2, 1))
+
+
+def _set(exchange: Exchange, *values: int) -> int:
+    semaphores = libc.semget(libc.IPC_PRIVATE, len(values), libc.IPC_CREAT | 0o600)
+    exchange.defer(libc.semctl, semaphores, 0, libc.IPC_RMID)
+    exchange.object = f"semid {semaphores}"
+    libc.semctl(semaphores, 0, libc.SETALL, values)
+    return semaphores
+
+
+@family.mechanism("System V semaphores", calls="semget semctl semop", travels=f"{ROUNDS} turns each way")
+def semaphores(exchange: Exchange) -> float:
+    """Take turns: each side acquires its semaphore, and releases the other's."""
+    turns = _set(exchange, 0, 0)
+
+    def asks() -> float:
+        def ask(_: int) -> None:
+            libc.semop(turns, [(0, 1)])
+            libc.semop(turns, [(1, -1)])
+
+        return median_time(ask)
+
+    def answers() -> None:
+        for _ in range(ROUNDS):
+            libc.semop(turns, [(0, -1)])
+            libc.semop(turns, [(1, 1)])
+
+    asking, answering = exchange.fork(asks), exchange.fork(answers)
+    exchange.finish(asking, answering)
+    expect(libc.semctl(turns, 0, libc.GETALL), [0, 0], "values")
+    return asking.result()
+
+
+@family.mechanism(
+    "atomic operations", calls="semget semctl semop semtimedop", travels=f"{ROUNDS} moves of 2 and 1, undone"
+)
+def atomic_operations(exchange: Exchange) -> float:
+    """Move between semaphores in one step; what a process has not given back by its end is undone."""
+    stock = _set(exchange, 7, 5, 0)
+    undo = libc.SEM_UNDO
+
+    def moves() -> float:
+        def move(_: int) -> None:
+            libc.semop(stock, [(0, -2, undo), (1, -1, undo), (2, 3, undo)])
+            libc.semop(stock, [(2, -3, undo), (0, 2, undo), (1, 1, undo)])
+
+        seconds = median_time(move)
+        libc.semop(stock, [(0, -7, undo), (2, 7, undo)])
+        try:
+            libc.semtimedop(stock, [(0, -1), (1, -1)], 0.001)
+        except BlockingIOError:
+            return seconds
+        raise MismatchError("an operation was done that had to wait")
+
+    moving = exchange.fork(moves)
+    exchange.finish(moving)
+    expect(libc.semctl(stock, 0, libc.GETALL), [7, 5, 0], "values")
+    return moving.result()

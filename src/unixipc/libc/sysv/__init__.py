@@ -1,0 +1,1 @@
+"""svipc(7): shared memory segments, message queues and semaphore sets."""
