@@ -12,7 +12,12 @@ from unixipc import libc
 
 LEDGER = Path(__file__).parent.parent / "docs" / "ledger.md"
 ROW = re.compile(r"\| `(\w+)` \| (\w[\w ]*) \| ?(.*?) ?\|")
-OURS = {"signals_lost": "tells what the delivery could not keep"}
+OURS = {
+    "msgrcv_into": "msgrcv, into memory of one's own",
+    "msgrcv_many": "msgrcv, many times in one call",
+    "msgsnd_many": "msgsnd, many times in one call",
+    "signals_lost": "tells what the delivery could not keep",
+}
 
 
 def _rows() -> dict[str, tuple[str, str]]:

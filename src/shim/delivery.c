@@ -47,8 +47,9 @@ static struct {
     pthread_t main_thread;
     atomic_int main_tid;
 
-    atomic_int poke; /* the signal that wakes the main thread out of a blocking call, once one was needed */
-    int timer;       /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
+    atomic_ullong pokes; /* the signals that our handler below was given */
+    atomic_int poke;     /* the one that wakes the main thread out of a blocking call, once one was needed */
+    int timer;           /* sends the poke to the main thread; plus one, for 0 is a number of the kernel's */
     int timer_signal;
     unsigned int patience;
     _Atomic int64_t next_look; /* in milliseconds: until then the timer has certainly not sent it */
@@ -84,6 +85,8 @@ static bool on_main_thread(void) {
     return atomic_load(&state.started) && pthread_equal(pthread_self(), state.main_thread);
 }
 
+bool uipc_on_main_thread(void) { return on_main_thread(); }
+
 static void wake_interpreter(int signum) {
     c_handler *const wake = atomic_load(&state.cpython);
     wake(signum);
@@ -100,8 +103,10 @@ static void fill(struct uipc_record *record, int signum, const siginfo_t *info) 
 }
 
 /* What is blocked from the delivery until the dispatcher takes over. abort(3) counts on a second SIGABRT getting
- * through. */
-static uint64_t to_hold(uint64_t mask) { return (atomic_load(&state.managed) | mask) & ~uipc_bit(SIGABRT); }
+ * through, and a thread that waits on the poke. */
+static uint64_t to_hold(uint64_t mask) {
+    return (atomic_load(&state.managed) | mask) & ~(uipc_bit(SIGABRT) | atomic_load(&state.pokes));
+}
 
 /* The list can only grow past one where a frame of CPython's own lies under ours and undoes our hold when it returns.
  * Should it ever be full, the kernel's queue takes the signal back, behind its equals, and it is held as well. */
@@ -160,20 +165,21 @@ static void note_interruption(int what) {
 
 /* -- the poke: the main thread may be asleep in the kernel, or on its way there, when a record waits for it -- */
 
-static void on_poke(int signum);
+static void on_poke(int signum, siginfo_t *info, void *context);
 
 static bool is_poke(int signum, struct sigaction *kernel) {
-    return signum != 0 && sigaction(signum, NULL, kernel) == 0 && kernel->sa_handler == on_poke;
+    return signum != 0 && sigaction(signum, NULL, kernel) == 0 && kernel->sa_sigaction == on_poke;
 }
 
 /* `persistent`: whether calls that the poke interrupts end; else the kernel restarts those it can. */
 static void install_poke(int signum, bool persistent) {
     struct sigaction kernel;
     memset(&kernel, 0, sizeof kernel);
-    kernel.sa_handler = on_poke;
+    kernel.sa_sigaction = on_poke;
     sigfillset(&kernel.sa_mask);
-    kernel.sa_flags = SA_ONSTACK | (persistent ? 0 : SA_RESTART);
+    kernel.sa_flags = SA_SIGINFO | SA_ONSTACK | (persistent ? 0 : SA_RESTART);
     sigaction(signum, &kernel, NULL);
+    atomic_fetch_or(&state.pokes, uipc_bit(signum));
 }
 
 static bool is_persistent(const struct sigaction *kernel) { return !(kernel->sa_flags & SA_RESTART); }
@@ -190,7 +196,7 @@ static int find_poke(bool persistent) {
         return signum;
     }
     for (signum = SIGURG; signum == SIGURG || signum >= SIGRTMIN; signum = signum == SIGURG ? SIGRTMAX : signum - 1) {
-        if (sigaction(signum, NULL, &kernel) == 0 && kernel.sa_handler == SIG_DFL) {
+        if (is_poke(signum, &kernel) || kernel.sa_handler == SIG_DFL) {
             install_poke(signum, persistent);
             atomic_store(&state.poke, signum);
             return signum;
@@ -198,6 +204,16 @@ static int find_poke(bool persistent) {
     }
     return 0;
 }
+
+bool uipc_lend_poke(int signum) {
+    struct sigaction kernel;
+    if (!is_poke(signum, &kernel) && kernel.sa_handler == SIG_DFL) {
+        install_poke(signum, false);
+    }
+    return is_poke(signum, &kernel);
+}
+
+void *uipc_poke_cookie(void) { return &state; }
 
 /* The cookie tells a poke from the same signal of somebody else's: see uipc_is_poke. */
 static void poke_main_thread(void) {
@@ -260,10 +276,16 @@ static void look_again(unsigned int patience, uint64_t blocked, bool persistent)
 
 /* CPython's handler, where another thread runs it, makes the interpreter overlook even what the main thread was told of
  * before: so it is told again. */
-static void on_poke(int signum) {
+static void on_poke(int signum, siginfo_t *info, void *context) {
     const int saved_errno = errno;
-    note_interruption(POKE);
+    if (!uipc_is_poke(info)) {
+        uint64_t uc_sigmask;
+        memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
+        uipc_alarm_was_mistaken(info, &uc_sigmask);
+        memcpy(&((ucontext_t *)context)->uc_sigmask, &uc_sigmask, sizeof uc_sigmask);
+    }
     if (on_main_thread()) {
+        note_interruption(POKE);
         if (uipc_records_wait()) {
             uipc_wake();
             const unsigned int next = state.patience < PATIENCE ? PATIENCE : 2 * state.patience;
@@ -299,6 +321,7 @@ bool uipc_is_poke(const siginfo_t *info) {
 
 /* Somebody wants the signal for himself. */
 static void give_up_poke(int signum) {
+    atomic_fetch_and(&state.pokes, ~uipc_bit(signum));
     if (signum == atomic_load(&state.poke)) {
         atomic_store(&state.poke, 0);
         atomic_store(&state.next_look, 0);
@@ -312,7 +335,7 @@ static void give_up_poke(int signum) {
 static void on_signal(int signum, siginfo_t *info, void *context) {
     const int saved_errno = errno;
     if (uipc_is_poke(info)) {
-        on_poke(signum); /* one was under way when this handler was installed */
+        on_poke(signum, info, context); /* one was under way when this handler was installed */
     } else if (on_main_thread()) {
         /* The kernel's frame has 8 bytes of mask where glibc's type has 128: touch no more than these. */
         uint64_t uc_sigmask;
@@ -625,7 +648,7 @@ int uipc_sigaction_get(int signum, struct uipc_action *action) {
     if (result < 0) {
         return result;
     }
-    if (kernel.sa_handler == on_poke) {
+    if (kernel.sa_sigaction == on_poke) {
         memset(&kernel, 0, sizeof kernel);
     }
     action->ours = kernel.sa_sigaction == on_signal;

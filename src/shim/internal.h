@@ -93,8 +93,18 @@ void uipc_wake(void);
 /* Whether the calling thread is the one that handlers run on and records wait for it. */
 bool uipc_records_wait(void);
 
-/* Whether this signal is the one that wakes the main thread: nobody else's, so it must not show. */
+/* Whether this signal is the one that wakes a thread: nobody else's, so it must not show. */
 bool uipc_is_poke(const siginfo_t *info);
+/* What a poke has as its value, and whether this signal can be one: nobody handles it. */
+void *uipc_poke_cookie(void);
+bool uipc_lend_poke(int signum);
+
+/* alarms.c: pokes that end a call of this thread, for calls that the kernel gives no timeout. The number of the alarm,
+ * or -EAGAIN where no timer or signal is left for it. */
+int uipc_set_alarm(const struct timespec *deadline);
+void uipc_clear_alarm(int number);
+/* A signal of somebody else's came by as a poke would; `mask` is what the thread blocks from now on. */
+void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask);
 
 /* The dispatcher was called and there is no record: true where other code saved CPython's handler and put it back in
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
@@ -107,6 +117,7 @@ void uipc_know_cpython(int signum);
 /* Around a blocking call: -ERESTART while records wait; and -EINTR becomes -ERESTART where the first signal that
  * interrupted it has SA_RESTART, and signal(7) lets that restart the call; or where only the delivery itself did. */
 int uipc_before_blocking(void);
+bool uipc_on_main_thread(void);
 int64_t uipc_after_blocking(int64_t result, bool restartable);
 
 /* Take the time since `start`, on the monotonic clock, off the seconds and nanoseconds that are left of a timeout. */

@@ -189,8 +189,14 @@ int uipc_shmctl_set(int shmid, const struct uipc_shmid_ds *ds);
 int uipc_shmctl_limits(struct uipc_shminfo *info);
 int uipc_shmctl_usage(struct uipc_shm_info *info);
 int uipc_msgget(int key, int msgflg);
-int uipc_msgsnd(int msqid, int64_t mtype, const void *mtext, size_t msgsz, int msgflg);
-int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_t msgtyp, int msgflg);
+/* Texts lie one behind the other. The result is the number of messages that went or came, or the first one's -errno:
+ * -ETIMEDOUT where the time is up, and -EAGAIN without IPC_NOWAIT where nothing is left to tell the time with. `left`
+ * are seconds and nanoseconds, and then what the next call has to wait; NULL waits for ever. */
+int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const void *texts, size_t count, int msgflg,
+                    int64_t *left);
+/* Texts of at most `msgsz` bytes, as long as `room` is left for one; only the first message is waited for. */
+int64_t uipc_msgrcv(int msqid, int64_t *mtypes, size_t *sizes, void *texts, size_t room, size_t count, size_t msgsz,
+                    int64_t msgtyp, int msgflg, int64_t *left);
 int uipc_msgctl(int msqid, int cmd);
 int uipc_msgctl_stat(int msqid, int cmd, struct uipc_msqid_ds *ds);
 int uipc_msgctl_set(int msqid, const struct uipc_msqid_ds *ds);

@@ -14,6 +14,8 @@ struct message {
     char mtext[1024];
 };
 
+#define FOR_EVER (INT64_C(1) << 40) /* seconds: what the kernel takes for ever */
+
 static struct message *room_for(size_t msgsz, struct message *small) {
     if (msgsz <= sizeof small->mtext) {
         return small;
@@ -120,47 +122,129 @@ int uipc_shmctl_usage(struct uipc_shm_info *info) {
 
 int uipc_msgget(int key, int msgflg) { return uipc_result(msgget(key, msgflg)); }
 
-int uipc_msgsnd(int msqid, int64_t mtype, const void *mtext, size_t msgsz, int msgflg) {
-    struct message small;
-    const int busy = uipc_before_blocking();
-    if (busy < 0) {
-        return busy;
-    }
-    struct message *const message = room_for(msgsz, &small);
-    if (message == NULL) {
-        return -ENOMEM;
-    }
-    message->mtype = (long)mtype;
-    if (msgsz > 0) {
-        memcpy(message->mtext, mtext, msgsz);
-    }
-    const int64_t result = uipc_after_blocking(uipc_result(msgsnd(msqid, message, msgsz, msgflg)), false);
-    if (message != &small) {
-        free(message);
-    }
-    return (int)result;
+/* msgsnd(2) or msgrcv(2), of which `msgtyp` is only the latter's. */
+struct operation {
+    bool sends;
+    int msqid;
+    struct message *message;
+    size_t msgsz;
+    int64_t msgtyp;
+    int msgflg;
+};
+
+static int64_t operate(const struct operation *op, int more) {
+    const int msgflg = op->msgflg | more;
+    return op->sends ? uipc_result(msgsnd(op->msqid, op->message, op->msgsz, msgflg))
+                     : uipc_result64(msgrcv(op->msqid, op->message, op->msgsz, (long)op->msgtyp, msgflg));
 }
 
-int64_t uipc_msgrcv(int msqid, int64_t *mtype, void *mtext, size_t msgsz, int64_t msgtyp, int msgflg) {
-    struct message small;
+/* The kernel has no timeout for messages: an alarm ends the call. One that comes together with a signal of somebody
+ * else's leaves it to the next call to tell of the timeout. */
+static int64_t operate_until_alarm(const struct operation *op, int64_t left[2]) {
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    struct timespec deadline = {.tv_sec = start.tv_sec + (time_t)(left[0] < FOR_EVER ? left[0] : FOR_EVER),
+                                .tv_nsec = start.tv_nsec + (long)left[1]};
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_nsec -= 1000000000;
+        deadline.tv_sec++;
+    }
+    const int alarm = uipc_set_alarm(&deadline);
+    if (alarm < 0) {
+        return alarm;
+    }
+    int64_t result = operate(op, 0);
+    uipc_clear_alarm(alarm);
+    uipc_shorten(left, &start);
+    if (result == -EINTR) {
+        result = uipc_after_blocking(result, false);
+        const bool by_signal = result == -EINTR && uipc_on_main_thread();
+        if (left[0] == 0 && left[1] == 0 && !by_signal && !uipc_records_wait()) {
+            return -ETIMEDOUT;
+        }
+    }
+    return result;
+}
+
+static int64_t operate_within(const struct operation *op, int64_t *left) {
     const int busy = uipc_before_blocking();
     if (busy < 0) {
         return busy;
     }
-    struct message *const message = room_for(msgsz, &small);
-    if (message == NULL) {
+    if (left == NULL || op->msgflg & IPC_NOWAIT) {
+        return uipc_after_blocking(operate(op, 0), false);
+    }
+    if (left[0] < 0) {
+        return -EINVAL;
+    }
+    const int64_t result = operate(op, IPC_NOWAIT);
+    if (result != -EAGAIN && result != -ENOMSG) {
+        return result;
+    }
+    return left[0] == 0 && left[1] == 0 ? -ETIMEDOUT : operate_until_alarm(op, left);
+}
+
+int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const void *texts, size_t count, int msgflg,
+                    int64_t *left) {
+    struct message small;
+    struct operation op = {.sends = true, .msqid = msqid, .msgflg = msgflg};
+    const unsigned char *text = texts;
+    size_t sent = 0;
+    size_t longest = 0;
+    int64_t result = 0;
+    for (size_t i = 0; i < count; i++) {
+        longest = sizes[i] > longest ? sizes[i] : longest;
+    }
+    if ((op.message = room_for(longest, &small)) == NULL) {
         return -ENOMEM;
     }
-    const int64_t result =
-        uipc_after_blocking(uipc_result64(msgrcv(msqid, message, msgsz, (long)msgtyp, msgflg)), false);
-    if (result >= 0) {
-        *mtype = message->mtype;
-        memcpy(mtext, message->mtext, (size_t)result);
+    while (sent < count) {
+        op.msgsz = sizes[sent];
+        op.message->mtype = (long)mtypes[sent];
+        if (op.msgsz > 0) {
+            memcpy(op.message->mtext, text, op.msgsz);
+            text += op.msgsz;
+        }
+        if ((result = operate_within(&op, left)) < 0) {
+            break;
+        }
+        sent++;
     }
-    if (message != &small) {
-        free(message);
+    if (op.message != &small) {
+        free(op.message);
     }
-    return result;
+    return sent > 0 ? (int64_t)sent : result;
+}
+
+/* Only the first message is waited for. */
+int64_t uipc_msgrcv(int msqid, int64_t *mtypes, size_t *sizes, void *texts, size_t room, size_t count, size_t msgsz,
+                    int64_t msgtyp, int msgflg, int64_t *left) {
+    struct message small;
+    struct operation op = {
+        .msqid = msqid, .msgsz = msgsz, .msgtyp = msgtyp, .msgflg = msgflg, .message = room_for(msgsz, &small)};
+    unsigned char *text = texts;
+    size_t received = 0;
+    int64_t result = 0;
+    if (op.message == NULL) {
+        return -ENOMEM;
+    }
+    op.message->mtype = 0;
+    while (received < count && msgsz <= room) {
+        if ((result = operate_within(&op, left)) < 0) {
+            break;
+        }
+        mtypes[received] = op.message->mtype;
+        sizes[received] = (size_t)result;
+        memcpy(text, op.message->mtext, (size_t)result);
+        text += result;
+        room -= (size_t)result;
+        received++;
+        op.msgflg |= IPC_NOWAIT;
+    }
+    if (op.message != &small) {
+        free(op.message);
+    }
+    return received > 0 ? (int64_t)received : result;
 }
 
 int uipc_msgctl(int msqid, int cmd) { return uipc_result(msgctl(msqid, cmd, NULL)); }

@@ -91,7 +91,10 @@ from unixipc.libc.sysv.msg import MsqidDs as MsqidDs
 from unixipc.libc.sysv.msg import msgctl as msgctl
 from unixipc.libc.sysv.msg import msgget as msgget
 from unixipc.libc.sysv.msg import msgrcv as msgrcv
+from unixipc.libc.sysv.msg import msgrcv_into as msgrcv_into
+from unixipc.libc.sysv.msg import msgrcv_many as msgrcv_many
 from unixipc.libc.sysv.msg import msgsnd as msgsnd
+from unixipc.libc.sysv.msg import msgsnd_many as msgsnd_many
 from unixipc.libc.sysv.sem import Sembuf as Sembuf
 from unixipc.libc.sysv.sem import SemidDs as SemidDs
 from unixipc.libc.sysv.sem import Seminfo as Seminfo

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import index
 from typing import TYPE_CHECKING, Literal, overload
 
-from unixipc._check import check, failure, restarting
+from unixipc._check import Advice, check, failure, restarting, timespec
 from unixipc._native import ffi, lib
 from unixipc.constants.sysv import (
     IPC_INFO,
+    IPC_NOWAIT,
     IPC_RMID,
     IPC_SET,
     IPC_STAT,
+    MSG_COPY,
     MSG_INFO,
     MSG_STAT,
     MSG_STAT_ANY,
@@ -24,18 +27,32 @@ from unixipc.libc.arguments import bytes_argument
 from unixipc.libc.sysv.ipc import GETTING, USING, IpcPerm, key_argument, read_perm, write_perm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Buffer
+
+    from unixipc._native import _CBytes, _CTime
 
 _SENDING = USING | {
     errno.EAGAIN: "the queue is full (msg_qbytes), and IPC_NOWAIT was given",
     errno.EINVAL: "no queue has this id, the type is below 1, or the text is longer than kernel.msgmax",
+    errno.ETIMEDOUT: "the queue is full (msg_qbytes)",
 }
 _RECEIVING = USING | {
     errno.E2BIG: "the message is longer than msgsz, and stays: MSG_NOERROR cuts it",
     errno.EINVAL: "no queue has this id, or MSG_COPY was given without IPC_NOWAIT or with MSG_EXCEPT",
     errno.ENOMSG: "no such message is there, and IPC_NOWAIT was given",
+    errno.ETIMEDOUT: "no such message came",
     errno.ENOSYS: "MSG_COPY needs a kernel with CONFIG_CHECKPOINT_RESTORE",
 }
+
+
+_WAITING = {
+    errno.EAGAIN: "no timer can end the wait: too many signals are queued or kept for timers (RLIMIT_SIGPENDING),"
+    " every real-time signal is handled, or 256 threads wait already",
+    errno.EINVAL: "no queue has this id, or an argument or the timeout is out of bounds",
+}
+_AT_ONCE, _ROOM = 1024, 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +92,89 @@ def msgget(key: int, msgflg: int) -> int:
     return check(lib.uipc_msgget(key_argument(key, "msgget"), index(msgflg)), "msgget", hex(key), advice=GETTING)
 
 
-def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0) -> None:
-    """Send a message of a type above 0 (msgsnd(2)); InterruptedError by any handler, SA_RESTART or not."""
+def _left(timeout: float | None) -> _CTime | None:
+    return ffi.NULL if timeout is None else ffi.new("int64_t[2]", timespec(timeout))
+
+
+def _why(advice: dict[int, str], timeout: float | None, msgflg: int) -> Advice:
+    return advice if timeout is None or msgflg & IPC_NOWAIT else advice | _WAITING
+
+
+def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0, *, timeout: float | None = None) -> None:
+    """Send a message of a type above 0 (msgsnd(2)); InterruptedError by any handler, SA_RESTART or not.
+
+    The kernel knows no timeout; ours is in seconds, and TimeoutError tells that it is up. A timer with a signal of its
+    own ends the wait, on whichever thread: docs/delivery.md tells how.
+    """
     with bytes_argument(mtext) as text:
-        size = len(text)
-        result = restarting(lib.uipc_msgsnd, index(msqid), index(mtype), text, size, index(msgflg))
-    check(result, "msgsnd", msqid, mtype, f"{size} bytes", advice=_SENDING)
+        sizes, left = [len(text)], _left(timeout)
+        result = restarting(lib.uipc_msgsnd, index(msqid), [index(mtype)], sizes, text, 1, index(msgflg), left)
+    check(result, "msgsnd", msqid, mtype, f"{sizes[0]} bytes", advice=_why(_SENDING, timeout, msgflg))
 
 
-def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> tuple[int, bytes]:
+def msgsnd_many(
+    msqid: int, messages: Iterable[tuple[int, Buffer]], msgflg: int = 0, *, timeout: float | None = None
+) -> int:
+    """Send messages, pairs of type and text, in one step into C, and return how many went.
+
+    What stops it, an error, a signal or the timeout, is raised if it stops the first of them.
+    """
+    pairs = [(index(mtype), memoryview(mtext).tobytes()) for mtype, mtext in messages]
+    sizes = [len(mtext) for _, mtext in pairs]
+    arrays = ffi.new("int64_t[]", [mtype for mtype, _ in pairs]), ffi.new("size_t[]", sizes)
+    texts = b"".join([mtext for _, mtext in pairs])
+    result = restarting(lib.uipc_msgsnd, index(msqid), *arrays, texts, len(pairs), index(msgflg), _left(timeout))
+    return check(result, "msgsnd", msqid, f"{len(pairs)} messages", advice=_why(_SENDING, timeout, msgflg))
+
+
+def msgrcv(
+    msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0, *, timeout: float | None = None
+) -> tuple[int, bytes]:
     """Receive a message of at most `msgsz` bytes, and return its type and text (msgrcv(2)).
 
     `msgtyp`: 0 the first message; above 0 the first of this type, with MSG_EXCEPT of any other; below 0 the first of
     the lowest type up to its absolute value; with MSG_COPY and IPC_NOWAIT a copy of the message at this position.
-    InterruptedError by any handler, SA_RESTART or not.
+    InterruptedError by any handler, SA_RESTART or not. The timeout is as that of `msgsnd`.
     """
-    msgsz = index(msgsz)
-    mtype, text = ffi.new("int64_t *"), ffi.new("unsigned char[]", msgsz)
-    result = restarting(lib.uipc_msgrcv, index(msqid), mtype, text, msgsz, index(msgtyp), index(msgflg))
-    length = check(result, "msgrcv", msqid, msgsz, msgtyp, advice=_RECEIVING)
-    return mtype[0], bytes(ffi.buffer(text, length))
+    text = ffi.new("unsigned char[]", index(msgsz))
+    mtype, size = _receive(msqid, text, len(text), msgtyp, msgflg, timeout)
+    return mtype, bytes(ffi.buffer(text, size))
+
+
+def msgrcv_into(
+    msqid: int, buffer: Buffer, msgtyp: int = 0, msgflg: int = 0, *, timeout: float | None = None
+) -> tuple[int, int]:
+    """Receive a message into a writable buffer, and return its type and length; else as `msgrcv`."""
+    with bytes_argument(buffer, writable=True) as text:
+        return _receive(msqid, text, len(text), msgtyp, msgflg, timeout)
+
+
+def _receive(msqid: int, text: _CBytes, msgsz: int, msgtyp: int, msgflg: int, timeout: float | None) -> tuple[int, int]:
+    mtype, size = ffi.new("int64_t[]", 1), ffi.new("size_t[]", 1)
+    how = msgsz, index(msgtyp), index(msgflg), _left(timeout)
+    result = restarting(lib.uipc_msgrcv, index(msqid), mtype, size, text, msgsz, 1, *how)
+    check(result, "msgrcv", msqid, msgsz, msgtyp, advice=_why(_RECEIVING, timeout, msgflg))
+    return mtype[0], size[0]
+
+
+def msgrcv_many(
+    msqid: int, msgsz: int, count: int, msgtyp: int = 0, msgflg: int = 0, *, timeout: float | None = None
+) -> list[tuple[int, bytes]]:
+    """Wait for a message of at most `msgsz` bytes and take all that are there with it, in one step into C.
+
+    They are at most `count`, and at most 1,024 or about 256 KiB at a time; else as `msgrcv`.
+    """
+    msgsz, count, msgflg = index(msgsz), min(index(count), _AT_ONCE), index(msgflg)
+    if msgflg & MSG_COPY:
+        raise failure(errno.EINVAL, "msgrcv", msqid, msgsz, msgtyp, advice="MSG_COPY copies one message")
+    room = max(msgsz, min(count * msgsz, _ROOM))
+    mtypes, sizes, texts = ffi.new("int64_t[]", count), ffi.new("size_t[]", count), ffi.new("unsigned char[]", room)
+    how = msgsz, index(msgtyp), msgflg, _left(timeout)
+    result = restarting(lib.uipc_msgrcv, index(msqid), mtypes, sizes, texts, room, count, *how)
+    received = check(result, "msgrcv", msqid, msgsz, msgtyp, advice=_why(_RECEIVING, timeout, msgflg))
+    stops = list(accumulate(sizes[i] for i in range(received)))
+    data = bytes(ffi.buffer(texts, stops[-1])) if stops else b""
+    return [(mtypes[i], data[stop - sizes[i] : stop]) for i, stop in enumerate(stops)]
 
 
 def _msqid_ds(msqid: int, cmd: int) -> tuple[int, MsqidDs]:
