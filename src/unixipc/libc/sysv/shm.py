@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 from operator import index
-from typing import Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, TypeVar, overload
 
 from unixipc import _cpython
 from unixipc._check import check, check_made, failure
@@ -91,12 +91,23 @@ def shmget(key: int, size: int, shmflg: int) -> int:
     )
 
 
-def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> Attachment:
+_A = TypeVar("_A", bound=Attachment)
+
+
+@overload
+def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> Attachment: ...
+@overload
+def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0, *, kind: type[_A]) -> _A: ...
+def shmat(
+    shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0, *, kind: type[Attachment] = Attachment
+) -> Attachment:
     """Attach a segment (shmat(2)).
 
     `shmaddr` is None or the address to attach at. SHM_REMAP wants the object whose memory is replaced there: it is
-    closed, and what it had beyond the segment is unmapped.
+    closed, and what it had beyond the segment is unmapped. `kind` is a class of one's own that the result gets.
     """
+    if not issubclass(kind, Attachment):
+        raise TypeError(f"kind must be a subclass of Attachment, not {kind!r}")
     if isinstance(shmaddr, Memory):
         target, hint = shmaddr, 0
     else:
@@ -104,7 +115,7 @@ def shmat(shmid: int, shmaddr: int | Memory | None = None, shmflg: int = 0) -> A
     if target is None and shmflg & SHM_REMAP:
         advice = "SHM_REMAP replaces memory of your own only: give the Mapping or Attachment as shmaddr"
         raise failure(errno.EINVAL, "shmat", shmid, advice=advice)
-    made = _cpython.shmat(Attachment, target, shmid, hint, shmflg)
+    made = _cpython.shmat(kind, target, shmid, hint, shmflg)
     return check_made(made, "shmat", shmid, advice=_ATTACHING)
 
 
