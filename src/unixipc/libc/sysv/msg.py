@@ -23,7 +23,7 @@ from unixipc.constants.sysv import (
     IpcCommand,
     MsgCommand,
 )
-from unixipc.libc.arguments import bytes_argument
+from unixipc.libc.arguments import bytes_argument, int_argument
 from unixipc.libc.sysv.ipc import GETTING, USING, IpcPerm, key_argument, read_perm, write_perm
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def msgctl(msqid: int, cmd: int, buf: MsqidDs | None = None) -> object:
             raise TypeError(f"msgctl(IPC_SET) takes a MsqidDs, not {buf!r}")
         ds = ffi.new("struct uipc_msqid_ds *")
         write_perm(ds.perm, buf.msg_perm)
-        ds.qbytes = index(buf.msg_qbytes)
+        ds.qbytes = int_argument(buf.msg_qbytes, "msg_qbytes")  # of more, the kernel would take the low half
         check(lib.uipc_msgctl_set(msqid, ds), "msgctl", msqid, cmd, advice=USING)
         return None
     if cmd in (IPC_INFO, MSG_INFO):

@@ -1,0 +1,98 @@
+"""What the tests of the room `sysv` share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import pytest
+from conftest import DEADLINE, sleeps
+
+from unixipc import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from unixipc import sysv
+
+T = TypeVar("T")
+
+NOBODY = 65534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+
+
+class HasPid(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+
+class Removable(Protocol):
+    def close(self) -> None: ...
+    def remove(self) -> None: ...
+
+
+R = TypeVar("R", bound=Removable)
+
+
+def kept() -> Iterator[Callable[[R], R]]:
+    """Close and remove objects with the test: the body of a fixture."""
+    made: list[Removable] = []
+
+    def keep(thing: R) -> R:
+        made.append(thing)
+        return thing
+
+    yield keep
+    for thing in made:
+        thing.close()
+        with suppress(OSError):  # the test may have removed it
+            thing.remove()
+
+
+def unused_key() -> int:
+    return secrets.randbits(30) + 2**30
+
+
+def as_nobody(function: Callable[[], T]) -> T:
+    """Go on as another user without privileges: in a forked child only."""
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    return function()
+
+
+def until_blocked(child: HasPid) -> None:
+    """Return once a child that has just opened its gate sleeps in the call that follows."""
+    deadline = time.monotonic() + DEADLINE
+    while not sleeps(child.pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"child {child.pid} never blocked")
+        os.sched_yield()
+
+
+def messages(queue: sysv.MessageQueue) -> list[tuple[int, bytes]]:
+    """Look at all messages of a queue."""
+    found: list[tuple[int, bytes]] = []
+    while (message := queue.peek(len(found))) is not None:
+        found.append(message)
+    return found
+
+
+def interrupting(function: Callable[[], T]) -> tuple[T, int]:
+    """Call a function while signals keep arriving, and return its result and how many handlers ran."""
+    count = 0
+
+    def handler(signum: int) -> None:
+        nonlocal count
+        count += 1
+
+    libc.sigaction(libc.SIGALRM, libc.Sigaction(handler))
+    libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(0.001, 0.001))
+    try:
+        return function(), count
+    finally:
+        libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(0, 0))
