@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct uipc_module {
@@ -38,6 +39,18 @@ int uipc_run_handlers(PyObject *module);
 
 /* A Siginfo of one's own. */
 PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
+
+/* A front, a METH_FASTCALL | METH_KEYWORDS; its twin, called with the same arguments; and what fronts need. */
+typedef PyObject *uipc_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
+PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
+bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers);
+void uipc_raise_made(PyObject *exception);
+
+uipc_front uipc_msgsnd_front;
+uipc_front uipc_msgrcv_front;
+uipc_front uipc_msgsnd_many_front;
+uipc_front uipc_msgrcv_many_front;
+uipc_front uipc_semop_front;
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -11,7 +11,7 @@
 /* msgop(2) wants type and text side by side; a small message has room on the stack. */
 struct message {
     long mtype;
-    char mtext[1024];
+    char mtext[8192]; /* kernel.msgmax, where nobody changed it */
 };
 
 #define FOR_EVER (INT64_C(1) << 40) /* seconds: what the kernel takes for ever */

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import pytest
 from conftest import sleeps
 
-from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
+from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,14 @@ SIZE = 2 * PAGE + 100
 NOBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+
+
+@pytest.fixture(autouse=True, params=["front", "twin"])
+def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with the fronts of the hot calls, and with the Python functions behind them."""
+    if request.param == "twin":
+        for name, twin in _cpython.twins.items():
+            monkeypatch.setattr(libc, name, twin)
 
 
 @pytest.fixture

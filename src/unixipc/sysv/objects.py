@@ -78,9 +78,6 @@ class SysvObject:
         perm = perm if uid is None else replace(perm, uid=uid)
         self._set_perm(perm if gid is None else replace(perm, gid=gid))
 
-    def _refuse(self) -> NoReturn:
-        raise ValueError(f"{self!r} was closed")
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}{' closed' if self.closed else ''}>"
 
@@ -91,6 +88,11 @@ class SysvObject:
         self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
     ) -> None:
         self.close()
+
+
+def refuse(closed: object) -> NoReturn:
+    """Say that the object was closed."""
+    raise ValueError(f"{closed!r} was closed")
 
 
 def check_key(key: int) -> int:

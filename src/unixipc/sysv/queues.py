@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from unixipc import libc
 from unixipc._check import Deadline
-from unixipc.sysv.objects import CREATE, Status, SysvObject, check_key, check_mode, going_on, new_key, permissions
+from unixipc.sysv.objects import (
+    CREATE,
+    Status,
+    SysvObject,
+    check_key,
+    check_mode,
+    going_on,
+    new_key,
+    permissions,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,7 +105,7 @@ class MessageQueue(SysvObject):
     def send(self, text: Buffer, mtype: int = 1, timeout: float | None = None) -> None:
         """Send a message; waits while the queue is full."""
         if self._closed:
-            self._refuse()
+            refuse(self)
         if timeout is None:
             try:
                 return libc.msgsnd(self._id, mtype, text)
@@ -109,7 +119,7 @@ class MessageQueue(SysvObject):
         TimeoutError if there was no time for the first. Another error says in a note how many went before it.
         """
         if self._closed:
-            self._refuse()
+            refuse(self)
         pairs, sent, deadline = list(messages), 0, Deadline(timeout)
         while sent < len(pairs):
             try:
@@ -138,11 +148,17 @@ class MessageQueue(SysvObject):
         With `max_size` a longer message is an OSError (E2BIG), and stays, or with `truncate` is cut to that size.
         """
         if self._closed:
-            self._refuse()
-        msgtyp, flags = _selection(mtype, up_to, other_than)
+            refuse(self)
+        msgtyp, flags = (0, 0) if mtype is up_to is other_than is None else _selection(mtype, up_to, other_than)
         if max_size is None:
             if truncate:
                 raise ValueError("truncate=True needs a max_size to cut at")
+            if timeout is None:  # the usual case, and a hot one
+                try:
+                    return libc.msgrcv(self._id, _USUAL_SIZE, msgtyp, flags)
+                except OSError as error:
+                    if error.errno not in (errno.E2BIG, errno.EINTR):
+                        raise
             return self._of_any_size(libc.msgrcv, msgtyp, flags, timeout)
         flags |= libc.MSG_NOERROR if truncate else 0
         return going_on(lambda left: libc.msgrcv(self._id, max_size, msgtyp, flags, timeout=left), timeout)
@@ -162,7 +178,7 @@ class MessageQueue(SysvObject):
         One that is longer is an OSError (E2BIG), and stays, or with `truncate` is cut.
         """
         if self._closed:
-            self._refuse()
+            refuse(self)
         msgtyp, flags = _selection(mtype, up_to, other_than)
         flags |= libc.MSG_NOERROR if truncate else 0
         return going_on(lambda left: libc.msgrcv_into(self._id, buffer, msgtyp, flags, timeout=left), timeout)
@@ -181,7 +197,7 @@ class MessageQueue(SysvObject):
         They are at most `count`, which is above 0, and at most 1,024 or about 256 KiB at a time.
         """
         if self._closed:
-            self._refuse()
+            refuse(self)
         if count < 1:
             raise ValueError(f"at least one message can be received, not {count}")
         msgtyp, flags = _selection(mtype, up_to, other_than)
@@ -201,7 +217,7 @@ class MessageQueue(SysvObject):
         OSError (ENOSYS) where the kernel was built without CONFIG_CHECKPOINT_RESTORE.
         """
         if self._closed:
-            self._refuse()
+            refuse(self)
         if position < 0:
             raise ValueError(f"the position is {position}: the first is 0")
         flags = libc.MSG_COPY | libc.IPC_NOWAIT
@@ -252,9 +268,9 @@ class MessageQueue(SysvObject):
 
 def _selection(mtype: int | None, up_to: int | None, other_than: int | None) -> tuple[int, int]:
     """Say what is wanted as msgrcv(2) does: msgtyp and flags."""
-    if mtype is None and up_to is None and other_than is None:
-        return 0, 0
     given = [number for number in (mtype, up_to, other_than) if number is not None]
+    if not given:
+        return 0, 0
     if len(given) > 1:
         raise ValueError("at most one of mtype, up_to and other_than can be given")
     number = index(given[0])

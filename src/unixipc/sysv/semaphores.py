@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
-from unixipc.sysv.objects import CREATE, Status, SysvObject, check_key, check_mode, going_on, new_key, permissions
+from unixipc.sysv.objects import (
+    CREATE,
+    Status,
+    SysvObject,
+    check_key,
+    check_mode,
+    going_on,
+    new_key,
+    permissions,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +41,12 @@ class SetStatus(Status):
     operation_time: int | None
 
 
-def _operate(semid: int, operations: Iterable[tuple[int, int]], undo: bool, timeout: float | None) -> None:  # noqa: FBT001
+def _operate(
+    semid: int,
+    operations: Iterable[tuple[int, int]],
+    undo: bool,
+    timeout: float | None,
+) -> None:
     flags = (libc.SEM_UNDO if undo else 0) | (libc.IPC_NOWAIT if timeout == 0 else 0)
     sops = [(number, change, flags) for number, change in operations]
 
@@ -68,9 +83,12 @@ class SetMember:
     `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is up.
     """
 
+    _closed = False
+
     def __init__(self, semid: int, number: int) -> None:
         self._id = index(semid)
         self._number = index(number)
+        self._down, self._up = ((self._number, -1, 0),), ((self._number, 1, 0),)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}[{self._number}]>"
@@ -81,15 +99,24 @@ class SetMember:
         return self._number
 
     def _change(self, change: int, undo: bool, timeout: float | None) -> None:  # noqa: FBT001
-        _operate(self._id, ((self._number, change),), undo, timeout)
+        if self._closed:
+            refuse(self)
+        _operate(self._id, [(self._number, change)], undo, timeout)
 
     def acquire(self, count: int = 1, *, undo: bool = False, timeout: float | None = None) -> None:
         """Take `count` from the value; waits while it is less."""
-        self._change(-_check_count(count), undo, timeout)
+        if count == 1 and timeout is None and not (undo or self._closed):  # the usual case, and a hot one
+            try:
+                return libc.semop(self._id, self._down)
+            except InterruptedError:
+                pass
+        return self._change(-_check_count(count), undo, timeout)
 
     def release(self, count: int = 1, *, undo: bool = False) -> None:
         """Add `count` to the value; OSError (ERANGE) where that would be more than 32,767."""
-        self._change(_check_count(count), undo, None)
+        if count == 1 and not (undo or self._closed):
+            return libc.semop(self._id, self._up)  # which never waits
+        return self._change(_check_count(count), undo, None)
 
     def wait_for_zero(self, timeout: float | None = None) -> None:
         """Wait until the value is 0."""
@@ -196,11 +223,6 @@ class Semaphore(SetMember, _SemaphoreObject):
             raise ValueError(f"the set {id} has {count} semaphores: SemaphoreSet takes it")
         return cls(id)
 
-    def _change(self, change: int, undo: bool, timeout: float | None) -> None:  # noqa: FBT001
-        if self._closed:
-            self._refuse()
-        super()._change(change, undo, timeout)
-
     def __reduce__(self) -> tuple[Callable[[int], Self], tuple[int]]:
         return type(self).from_id, (self._id,)
 
@@ -263,7 +285,7 @@ class SemaphoreSet(_SemaphoreObject):
         semaphore are done in their order.
         """
         if self._closed:
-            self._refuse()
+            refuse(self)
         _operate(self._id, operations, undo, timeout)
 
     @property

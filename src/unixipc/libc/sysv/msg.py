@@ -9,6 +9,7 @@ from operator import index
 from typing import TYPE_CHECKING, Literal, overload
 
 from unixipc._check import Advice, check, failure, restarting, timespec
+from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.sysv import (
     IPC_INFO,
@@ -100,6 +101,7 @@ def _why(advice: dict[int, str], timeout: float | None, msgflg: int) -> Advice:
     return advice if timeout is None or msgflg & IPC_NOWAIT else advice | _WAITING
 
 
+@front
 def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0, *, timeout: float | None = None) -> None:
     """Send a message of a type above 0 (msgsnd(2)); InterruptedError by any handler, SA_RESTART or not.
 
@@ -112,6 +114,7 @@ def msgsnd(msqid: int, mtype: int, mtext: Buffer, msgflg: int = 0, *, timeout: f
     check(result, "msgsnd", msqid, mtype, f"{sizes[0]} bytes", advice=_why(_SENDING, timeout, msgflg))
 
 
+@front
 def msgsnd_many(
     msqid: int, messages: Iterable[tuple[int, Buffer]], msgflg: int = 0, *, timeout: float | None = None
 ) -> int:
@@ -127,6 +130,7 @@ def msgsnd_many(
     return check(result, "msgsnd", msqid, f"{len(pairs)} messages", advice=_why(_SENDING, timeout, msgflg))
 
 
+@front
 def msgrcv(
     msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0, *, timeout: float | None = None
 ) -> tuple[int, bytes]:
@@ -157,6 +161,7 @@ def _receive(msqid: int, text: _CBytes, msgsz: int, msgtyp: int, msgflg: int, ti
     return mtype[0], size[0]
 
 
+@front
 def msgrcv_many(
     msqid: int, msgsz: int, count: int, msgtyp: int = 0, msgflg: int = 0, *, timeout: float | None = None
 ) -> list[tuple[int, bytes]]:

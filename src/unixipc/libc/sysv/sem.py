@@ -8,6 +8,7 @@ from operator import index
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, overload
 
 from unixipc._check import check, failure, restarting, timespec
+from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.sysv import (
     GETALL,
@@ -108,11 +109,12 @@ def semget(key: int, nsems: int, semflg: int) -> int:
     return check(result, "semget", hex(key), nsems, advice=GETTING)
 
 
-def _sops(sops: Sops) -> tuple[_Sembufs, list[Sembuf]]:
-    given = [Sembuf(*map(index, sop)) for sop in sops]
+def _sops(sops: Sops) -> tuple[_Sembufs, list[tuple[int, int, int]]]:
+    given = [(op.sem_num, op.sem_op, op.sem_flg) for op in (Sembuf(*map(index, sop)) for sop in sops)]
     return ffi.new("struct uipc_sembuf[]", given), given
 
 
+@front
 def semop(semid: int, sops: Sops) -> None:
     """Do operations on semaphores of a set, all at once or none (semop(2)).
 
