@@ -22,6 +22,24 @@ static bool as_int64(PyObject *object, int64_t *number) {
     return overflow == 0;
 }
 
+/* How long a call waits whose only keyword may be the timeout: a number is left to the twin once it has to be waited.
+ */
+enum patience { FOR_EVER, A_WHILE, UNKNOWN };
+
+static enum patience patience(PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    if (names == NULL) {
+        return FOR_EVER;
+    }
+    if (PyTuple_Size(names) != 1 || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "timeout") != 0) {
+        return UNKNOWN;
+    }
+    if (args[count] == Py_None) {
+        return FOR_EVER;
+    }
+    const double seconds = PyFloat_CheckExact(args[count]) ? PyFloat_AsDouble(args[count]) : -1;
+    return seconds >= 0 && seconds < 1e9 ? A_WHILE : UNKNOWN;
+}
+
 static bool ended_for_good(int64_t result) { return result == -EINTR || result == -EIDRM; }
 
 PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
@@ -29,8 +47,9 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     int msgflg = 0;
     int64_t mtype;
     Py_buffer text;
-    if ((count != 3 && count != 4) || names != NULL || !uipc_are_ints(args, 1, &msqid) || !as_int64(args[1], &mtype) ||
-        !uipc_are_ints(args + 3, count - 3, &msgflg)) {
+    const enum patience waits = patience(args, count, names);
+    if ((count != 3 && count != 4) || waits == UNKNOWN || !uipc_are_ints(args, 1, &msqid) ||
+        !as_int64(args[1], &mtype) || !uipc_are_ints(args + 3, count - 3, &msgflg)) {
         return uipc_call_twin(module, "msgsnd", args, count, names);
     }
     if (PyObject_GetBuffer(args[2], &text, PyBUF_SIMPLE) < 0) {
@@ -39,7 +58,7 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     }
     const size_t size = (size_t)text.len;
     int64_t result = uipc_msgsnd(msqid, &mtype, &size, text.buf, 1, msgflg | IPC_NOWAIT, NULL);
-    while ((result == -EAGAIN && !(msgflg & IPC_NOWAIT)) || result == -ERESTART) {
+    while (waits == FOR_EVER && ((result == -EAGAIN && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
@@ -66,14 +85,15 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     int64_t mtype;
     size_t size;
     char text[MSGMAX];
-    if (count < 2 || count > 4 || names != NULL || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 ||
+    const enum patience waits = patience(args, count, names);
+    if (count < 2 || count > 4 || waits == UNKNOWN || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 ||
         numbers[1] > MSGMAX || (count > 2 && !as_int64(args[2], &msgtyp)) ||
         (count > 3 && !uipc_are_ints(args + 3, 1, &msgflg)) || msgflg & MSG_COPY) {
         return uipc_call_twin(module, "msgrcv", args, count, names);
     }
     const size_t msgsz = (size_t)numbers[1];
     int64_t result = uipc_msgrcv(numbers[0], &mtype, &size, text, msgsz, 1, msgsz, msgtyp, msgflg | IPC_NOWAIT, NULL);
-    while ((result == -ENOMSG && !(msgflg & IPC_NOWAIT)) || result == -ERESTART) {
+    while (waits == FOR_EVER && ((result == -ENOMSG && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             return NULL;
         }
@@ -157,7 +177,7 @@ PyObject *uipc_msgsnd_many_front(PyObject *module, PyObject *const *args, Py_ssi
     int msgflg = 0;
     int64_t result;
     struct batch batch = {0};
-    if ((count != 2 && count != 3) || names != NULL || !uipc_are_ints(args, 1, &msqid) ||
+    if ((count != 2 && count != 3) || patience(args, count, names) != FOR_EVER || !uipc_are_ints(args, 1, &msqid) ||
         !uipc_are_ints(args + 2, count - 2, &msgflg) || !batch_of(args[1], &batch)) {
         batch_free(&batch);
         return PyErr_Occurred() ? NULL : uipc_call_twin(module, "msgsnd_many", args, count, names);
@@ -201,8 +221,8 @@ PyObject *uipc_msgrcv_many_front(PyObject *module, PyObject *const *args, Py_ssi
     int64_t msgtyp = 0;
     int64_t result;
     struct batch batch = {0};
-    if (count < 3 || count > 5 || names != NULL || !uipc_are_ints(args, 3, numbers) || numbers[1] < 0 ||
-        numbers[1] > MSGMAX || numbers[2] < 0 || (count > 3 && !as_int64(args[3], &msgtyp)) ||
+    if (count < 3 || count > 5 || patience(args, count, names) != FOR_EVER || !uipc_are_ints(args, 3, numbers) ||
+        numbers[1] < 0 || numbers[1] > MSGMAX || numbers[2] < 0 || (count > 3 && !as_int64(args[3], &msgtyp)) ||
         (count > 4 && !uipc_are_ints(args + 4, 1, &msgflg)) || msgflg & MSG_COPY) {
         return uipc_call_twin(module, "msgrcv_many", args, count, names);
     }

@@ -44,6 +44,7 @@ class SetStatus(Status):
 def _operate(
     semid: int,
     operations: Iterable[tuple[int, int]],
+    *,
     undo: bool,
     timeout: float | None,
 ) -> None:
@@ -101,7 +102,7 @@ class SetMember:
     def _change(self, change: int, undo: bool, timeout: float | None) -> None:  # noqa: FBT001
         if self._closed:
             refuse(self)
-        _operate(self._id, [(self._number, change)], undo, timeout)
+        _operate(self._id, [(self._number, change)], undo=undo, timeout=timeout)
 
     def acquire(self, count: int = 1, *, undo: bool = False, timeout: float | None = None) -> None:
         """Take `count` from the value; waits while it is less."""
@@ -286,7 +287,7 @@ class SemaphoreSet(_SemaphoreObject):
         """
         if self._closed:
             refuse(self)
-        _operate(self._id, operations, undo, timeout)
+        _operate(self._id, operations, undo=undo, timeout=timeout)
 
     @property
     def values(self) -> list[int]:
