@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from typing import TYPE_CHECKING
 
 from unixipc import libc
 from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, MismatchError, Side, expect, median_time
+from unixipc.cli.exchange import messages as data
 from unixipc.cli.tour import Family
 
 if TYPE_CHECKING:
@@ -146,6 +149,44 @@ def key_from_a_file(exchange: Exchange) -> float:
         return _side(found, sends, receives)
 
     return exchange.ping_pong(lambda: side(1, 2), lambda: side(2, 1))
+
+
+# What a program does that was started on its own, and knows nothing but the key.
+_ANSWERING = f"""
+import sys
+from unixipc import libc
+queue = libc.msgget(int(sys.argv[1]), 0)
+for _ in range({ROUNDS}):
+    libc.msgsnd(queue, 2, libc.msgrcv(queue, {SIZE}, 1, timeout=10)[1].swapcase(), timeout=10)
+"""
+
+
+@family.mechanism(
+    "an unrelated program", calls="msgget msgsnd msgrcv msgctl", travels=f"{ROUNDS} x {SIZE} bytes each way"
+)
+def unrelated_program(exchange: Exchange) -> float:
+    """Talk to a program that was not forked from this one: it finds the queue by its key, and waits with a timeout."""
+    key = secrets.randbits(30) + 1
+    queue = libc.msgget(key, libc.IPC_CREAT | libc.IPC_EXCL | 0o600)
+    exchange.defer(libc.msgctl, queue, libc.IPC_RMID)
+    exchange.object = f"key {key:#x}"
+
+    def asks() -> float:
+        questions = data("ping")
+
+        def ask(number: int) -> None:
+            libc.msgsnd(queue, 1, questions[number])
+            expect(libc.msgrcv(queue, SIZE, 2)[1], questions[number].swapcase(), f"answer {number}")
+
+        return median_time(ask)
+
+    def answers() -> None:
+        os.execv(sys.executable, [sys.executable, "-c", _ANSWERING, str(key)])  # noqa: S606 - as it is
+
+    exchange.fork(answers)
+    asking = exchange.fork(asks)
+    exchange.finish(asking)
+    return asking.result()
 
 
 def _set(exchange: Exchange, *values: int) -> int:
