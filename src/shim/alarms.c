@@ -73,10 +73,15 @@ static int arm(struct alarm *alarm, uint64_t *mask) {
     return 0;
 }
 
+static void give_back(struct alarm *alarm) {
+    atomic_store(&alarm->exposed, false); /* or the next owner would be taken to have blocked the signal */
+    atomic_store(&alarm->tid, 0);
+}
+
 /* A forked child has only the thread that forked, which was not waiting. */
 static void forget(void) {
     for (int i = 0; i < ALARMS; i++) {
-        atomic_store(&alarms[i].tid, 0);
+        give_back(&alarms[i]);
     }
 }
 
@@ -96,7 +101,7 @@ int uipc_set_alarm(const struct timespec *deadline) {
             const int result = arm(&alarms[i], &mask);
             uipc_rt_sigprocmask(SIG_SETMASK, &mask, NULL);
             if (result < 0) {
-                atomic_store(&alarms[i].tid, 0);
+                give_back(&alarms[i]);
             }
             return result < 0 ? result : i;
         }
@@ -115,7 +120,7 @@ void uipc_clear_alarm(int number) {
         const uint64_t bit = uipc_bit(atomic_load(&alarm->signum));
         uipc_rt_sigprocmask(SIG_BLOCK, &bit, NULL);
     }
-    atomic_store(&alarm->tid, 0);
+    give_back(alarm);
 }
 
 void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask) {

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from unixipc import libc
-from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, MismatchError, Side, expect, median_time
+from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, MismatchError, Side, UnavailableError, expect, median_time
 from unixipc.cli.exchange import messages as data
 from unixipc.cli.tour import Family
 
@@ -157,7 +157,7 @@ import sys
 from unixipc import libc
 queue = libc.msgget(int(sys.argv[1]), 0)
 for _ in range({ROUNDS}):
-    libc.msgsnd(queue, 2, libc.msgrcv(queue, {SIZE}, 1, timeout=10)[1].swapcase(), timeout=10)
+    libc.msgsnd(queue, 2, libc.msgrcv(queue, {SIZE}, 1)[1].swapcase())
 """
 
 
@@ -165,7 +165,7 @@ for _ in range({ROUNDS}):
     "an unrelated program", calls="msgget msgsnd msgrcv msgctl", travels=f"{ROUNDS} x {SIZE} bytes each way"
 )
 def unrelated_program(exchange: Exchange) -> float:
-    """Talk to a program that was not forked from this one: it finds the queue by its key, and waits with a timeout."""
+    """Talk to a program that was not forked from this one: it finds the queue by its key."""
     key = secrets.randbits(30) + 1
     queue = libc.msgget(key, libc.IPC_CREAT | libc.IPC_EXCL | 0o600)
     exchange.defer(libc.msgctl, queue, libc.IPC_RMID)
@@ -187,6 +187,31 @@ def unrelated_program(exchange: Exchange) -> float:
     asking = exchange.fork(asks)
     exchange.finish(asking)
     return asking.result()
+
+
+@family.mechanism("messages in time", calls="msgget msgsnd msgrcv msgctl", travels="20 timeouts of 1 ms, 1 message")
+def messages_in_time(exchange: Exchange) -> float:
+    """Wait with a timeout, which the kernel does not have, in a process that blocks every signal."""
+    queue = _queue(exchange)
+
+    def waits() -> float:
+        def wait(_: int) -> None:
+            try:
+                libc.msgrcv(queue, SIZE, timeout=0.001)
+            except TimeoutError:
+                return
+            except BlockingIOError as error:
+                raise UnavailableError(str(error.strerror)) from error
+            raise MismatchError("there was a message, and none had been sent")
+
+        seconds = median_time(wait, 20)
+        libc.msgsnd(queue, 7, b"in time", timeout=1)
+        expect(libc.msgrcv(queue, SIZE, timeout=1), (7, b"in time"), "message")
+        return seconds
+
+    waiting = exchange.fork(waits)
+    exchange.finish(waiting)
+    return waiting.result()
 
 
 def _set(exchange: Exchange, *values: int) -> int:
