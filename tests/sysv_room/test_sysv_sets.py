@@ -278,6 +278,9 @@ def test_a_block_holds_and_gives_back(semaphore: Semaphore) -> None:
     assert semaphore.value == 2
     with pytest.raises(ZeroDivisionError), semaphore.held():
         raise ZeroDivisionError
+    with semaphore.held(), semaphore:
+        assert semaphore.value == 1
+    assert semaphore.closed
     assert semaphore.value == 2
 
 

@@ -41,13 +41,7 @@ class SetStatus(Status):
     operation_time: int | None
 
 
-def _operate(
-    semid: int,
-    operations: Iterable[tuple[int, int]],
-    *,
-    undo: bool,
-    timeout: float | None,
-) -> None:
+def _operate(semid: int, operations: Iterable[tuple[int, int]], *, undo: bool, timeout: float | None) -> None:
     flags = (libc.SEM_UNDO if undo else 0) | (libc.IPC_NOWAIT if timeout == 0 else 0)
     sops = [(number, change, flags) for number, change in operations]
 
@@ -129,8 +123,8 @@ class SetMember:
         self.acquire(count, undo=undo, timeout=timeout)
         try:
             yield
-        finally:
-            self.release(count, undo=undo)
+        finally:  # also when it was closed meanwhile
+            _operate(self._id, [(self._number, count)], undo=undo, timeout=None)
 
     @property
     def value(self) -> int:
