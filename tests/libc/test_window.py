@@ -63,6 +63,22 @@ def test_a_signal_in_the_window_ends_the_call_and_is_handled(
     fork(child).result()
 
 
+def test_a_signal_in_the_window_ends_the_call_also_where_its_handler_wants_all_signals_blocked(
+    fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
+) -> None:
+    """What ends the call must not be blocked until that handler runs."""
+    handled: list[int] = []
+
+    def child() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append, mask=libc.SignalSet.full()))
+        for round_ in range(1, 4):
+            assert window.signalled_before_read(libc.SIGUSR1, empty_pipe[0]) == -errno.EINTR
+            assert handled == [libc.SIGUSR1] * round_
+        assert not libc.sigprocmask(libc.SIG_BLOCK)
+
+    fork(child).result(DEADLINE)
+
+
 def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
     fork: Fork, window: ctypes.CDLL, empty_pipe: tuple[int, int]
 ) -> None:
