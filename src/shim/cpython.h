@@ -14,6 +14,7 @@ struct uipc_module {
     PyObject *signal;     /* signal.signal */
     PyObject *memory;     /* the type Memory */
     PyObject *library;    /* the type Library */
+    PyObject *semaphore;  /* the type Sem */
     PyObject *twins;      /* name -> the Python function behind a front */
     PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
     PyObject *spare;      /* the Siginfo that was given out last */
@@ -30,11 +31,17 @@ static inline struct uipc_module *uipc_module(PyObject *module) { return PyModul
 int uipc_add_dispatcher(PyObject *module);
 int uipc_add_memory(PyObject *module);
 int uipc_add_library(PyObject *module);
+int uipc_add_semaphore(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
 int uipc_add_signals(PyObject *module);
 
 /* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
 int uipc_run_handlers(PyObject *module);
+
+/* An object that is not a Memory, or None: -1 with TypeError. */
+int uipc_refuse_others(PyObject *module, PyObject *object);
+/* Memory that did not come along in fork(): -1 with ValueError. */
+int uipc_refuse_absent(PyObject *memory);
 
 /* A Siginfo of one's own. */
 PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);

@@ -6,6 +6,7 @@ A name that the headers of the build did not know is there all the same, with a 
 from unixipc.constants.dl import *
 from unixipc.constants.mapping import *
 from unixipc.constants.pipes import *
+from unixipc.constants.posix import *
 from unixipc.constants.processes import *
 from unixipc.constants.signals import *
 from unixipc.constants.sysv import *
