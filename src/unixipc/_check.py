@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ParamSpec, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ Advice: TypeAlias = Mapping[int, str]
 NO_ADVICE: Advice = MappingProxyType({})
 
 _INTERRUPTED = -lib.ERESTART
+_FOR_EVER = 1e9  # seconds: the kernel would take no more than some hundred times as many
 
 
 class OwnerDiedError(OSError):
@@ -80,3 +82,16 @@ def timespec(seconds: float) -> tuple[int, int]:
     whole = math.floor(seconds)
     nanoseconds = math.ceil((seconds - whole) * 1_000_000_000)
     return (whole + 1, 0) if nanoseconds == 1_000_000_000 else (whole, nanoseconds)
+
+
+class Deadline:
+    """What is left of a timeout, on the monotonic clock; of None, None."""
+
+    def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"a timeout is None or a number of seconds from 0 up, not {timeout}")
+        self._end = None if timeout is None or timeout > _FOR_EVER else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Tell how many seconds are left, at least 0."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())

@@ -54,13 +54,3 @@ def bytes_argument(data: Buffer) -> Iterator[_CBytes]:
             raise BufferError("the buffer is not contiguous: make bytes() of it first")
     with ffi.from_buffer(data) as buffer:
         yield buffer
-
-
-@contextmanager
-def writable_argument(buffer: Buffer) -> Iterator[_CBytes]:
-    """Lend C a contiguous buffer to write into, as `bytes_argument` does; BufferError when it is read-only."""
-    with memoryview(buffer) as view:
-        if not view.c_contiguous or view.readonly:
-            raise BufferError("the buffer is read-only, or not contiguous")
-        with ffi.from_buffer(view) as into:
-            yield into

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
-from unixipc._check import failure
+from unixipc._check import Deadline, failure
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.handling import EVERY, blocked
-from unixipc.signals.waiting import Deadline
 from unixipc.signals.wakeup import Wakeup
 
 if TYPE_CHECKING:

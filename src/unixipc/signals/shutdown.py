@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from unixipc import libc
+from unixipc._check import Deadline
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.handling import EVERY, blocked, handling
 from unixipc.signals.knowledge import DefaultAction, describe
-from unixipc.signals.waiting import Deadline
 from unixipc.signals.wakeup import Wakeup
 
 if TYPE_CHECKING:

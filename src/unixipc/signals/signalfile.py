@@ -11,10 +11,9 @@ import warnings
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
-from unixipc._check import failure
+from unixipc._check import Deadline, failure
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.state import state
-from unixipc.signals.waiting import Deadline
 
 if TYPE_CHECKING:
     from types import TracebackType

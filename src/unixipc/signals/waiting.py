@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import time
 from typing import TYPE_CHECKING
 
 from unixipc import libc
-from unixipc._check import failure
+from unixipc._check import Deadline, failure
 from unixipc.signals.arguments import signal_set
 
 if TYPE_CHECKING:
@@ -15,21 +14,7 @@ if TYPE_CHECKING:
 
     from unixipc.signals.arguments import Signals
 
-_FOR_EVER = 1e9  # seconds: the kernel would take no more than some hundred times as many
 _UNBLOCKABLE = {libc.SIGKILL, libc.SIGSTOP}
-
-
-class Deadline:
-    """What is left of a timeout, on the monotonic clock; of None, None."""
-
-    def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"a timeout is None or a number of seconds from 0 up, not {timeout}")
-        self._end = None if timeout is None or timeout > _FOR_EVER else time.monotonic() + timeout
-
-    def left(self) -> float | None:
-        """Tell how many seconds are left, at least 0."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
 def wait(signals: Signals, timeout: float | None = None) -> libc.Siginfo:

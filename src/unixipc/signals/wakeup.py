@@ -15,7 +15,7 @@ from unixipc.signals.handling import blocked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unixipc.signals.waiting import Deadline
+    from unixipc._check import Deadline
 
 _FLAGS = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
