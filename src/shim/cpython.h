@@ -14,7 +14,7 @@ struct uipc_module {
     PyObject *signal;     /* signal.signal */
     PyObject *memory;     /* the type Memory */
     PyObject *library;    /* the type Library */
-    PyObject *semaphore;  /* the type Sem */
+    PyObject *semaphore;  /* the type Semaphore */
     PyObject *twins;      /* name -> the Python function behind a front */
     PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
     PyObject *spare;      /* the Siginfo that was given out last */

@@ -42,7 +42,11 @@ static PyObject *close_it(struct semaphore *semaphore) {
 }
 
 /* An object that owns nothing yet: what a system call gives next can then not be without an owner. */
-static struct semaphore *semaphore_new(PyObject *cls) {
+static struct semaphore *semaphore_new(PyObject *module, PyObject *cls) {
+    if (PyObject_IsSubclass(cls, uipc_module(module)->semaphore) != 1) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Semaphore is needed");
+        return NULL;
+    }
     PyObject *const self = PyType_GenericAlloc((PyTypeObject *)cls, 0);
     if (self != NULL) {
         semaphore_of(self)->closed = true;
@@ -50,17 +54,18 @@ static struct semaphore *semaphore_new(PyObject *cls) {
     return (struct semaphore *)(void *)self;
 }
 
-PyDoc_STRVAR(sem_open_doc, "sem_open(name, oflag, mode, value, /)\n--\n\nReturns the semaphore, or -errno.");
+PyDoc_STRVAR(sem_open_doc, "sem_open(cls, name, oflag, mode, value, /)\n--\n\nReturns the semaphore, or -errno.");
 
 static PyObject *open_named(PyObject *module, PyObject *args) {
+    PyObject *cls;
     const char *name;
     int oflag;
     unsigned int mode;
     unsigned int value;
-    if (!PyArg_ParseTuple(args, "yiII:sem_open", &name, &oflag, &mode, &value)) {
+    if (!PyArg_ParseTuple(args, "OyiII:sem_open", &cls, &name, &oflag, &mode, &value)) {
         return NULL;
     }
-    struct semaphore *const semaphore = semaphore_new(uipc_module(module)->semaphore);
+    struct semaphore *const semaphore = semaphore_new(module, cls);
     if (semaphore == NULL) {
         return NULL;
     }
@@ -89,19 +94,16 @@ static int place_in(const Py_buffer *memory, Py_ssize_t offset, uint64_t *addres
     return 0;
 }
 
-/* Sem(memory, offset=0): the cast of C. */
-static PyObject *semaphore_at(PyObject *cls, PyObject *args, PyObject *keywords) {
-    static const char *const names[] = {"memory", "offset", NULL};
+PyDoc_STRVAR(sem_at_doc, "sem_at(cls, memory, offset, /)\n--\n\nReturns the semaphore that lies there, if one does.");
+
+static PyObject *unnamed_at(PyObject *module, PyObject *args) {
+    PyObject *cls;
     PyObject *owner;
-    Py_ssize_t offset = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|n:Sem", (char **)(uintptr_t)names, &owner, &offset)) {
+    Py_ssize_t offset;
+    if (!PyArg_ParseTuple(args, "OOn:Sem", &cls, &owner, &offset) || uipc_refuse_others(module, owner) < 0) {
         return NULL;
     }
-    PyObject *const module = PyType_GetModule((PyTypeObject *)cls);
-    if (module == NULL || uipc_refuse_others(module, owner) < 0) {
-        return NULL;
-    }
-    struct semaphore *const semaphore = semaphore_new(cls);
+    struct semaphore *const semaphore = semaphore_new(module, cls);
     if (semaphore == NULL) {
         return NULL;
     }
@@ -143,12 +145,6 @@ static PyObject *semaphore_destroy(PyObject *self, PyObject *unused) {
     }
     const int result = uipc_sem_destroy(semaphore->address);
     return result < 0 ? PyLong_FromLong(result) : close_it(semaphore);
-}
-
-static PyObject *semaphore_release(PyObject *self, PyObject *unused) {
-    struct semaphore *const semaphore = semaphore_of(self);
-    (void)unused;
-    return semaphore->closed ? PyLong_FromLong(0) : close_it(semaphore);
 }
 
 /* -- calls -- */
@@ -234,8 +230,15 @@ static PyObject *semaphore_timedwait(PyObject *self, PyObject *args) {
 
 static PyObject *semaphore_repr(PyObject *self) {
     const struct semaphore *const semaphore = semaphore_of(self);
-    return semaphore->closed ? PyUnicode_FromString("<Sem closed>")
-                             : PyUnicode_FromFormat("<Sem at %p>", (void *)(uintptr_t)semaphore->address);
+    PyObject *const name = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__name__");
+    PyObject *text = NULL;
+    if (name != NULL && semaphore->closed) {
+        text = PyUnicode_FromFormat("<%U closed>", name);
+    } else if (name != NULL) {
+        text = PyUnicode_FromFormat("<%U at %p>", name, (void *)(uintptr_t)semaphore->address);
+    }
+    Py_XDECREF(name);
+    return text;
 }
 
 static PyObject *semaphore_closed(PyObject *self, void *closure) {
@@ -277,19 +280,19 @@ static PyGetSetDef semaphore_attributes[] = {
 };
 
 static PyMethodDef semaphore_methods[] = {
-    {"_close", semaphore_close, METH_NOARGS, NULL},          {"_destroy", semaphore_destroy, METH_NOARGS, NULL},
-    {"_release", semaphore_release, METH_NOARGS, NULL},      {"_init", semaphore_init, METH_VARARGS, NULL},
-    {"_trywait", semaphore_trywait, METH_NOARGS, NULL},      {"_wait", semaphore_wait, METH_NOARGS, NULL},
-    {"_timedwait", semaphore_timedwait, METH_VARARGS, NULL}, {"_post", semaphore_post, METH_NOARGS, NULL},
-    {"_getvalue", semaphore_getvalue, METH_NOARGS, NULL},    {NULL, NULL, 0, NULL},
+    {"_close", semaphore_close, METH_NOARGS, NULL},
+    {"_destroy", semaphore_destroy, METH_NOARGS, NULL},
+    {"_init", semaphore_init, METH_VARARGS, NULL},
+    {"_trywait", semaphore_trywait, METH_NOARGS, NULL},
+    {"_wait", semaphore_wait, METH_NOARGS, NULL},
+    {"_timedwait", semaphore_timedwait, METH_VARARGS, NULL},
+    {"_post", semaphore_post, METH_NOARGS, NULL},
+    {"_getvalue", semaphore_getvalue, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot semaphore_slots[] = {
-    {Py_tp_doc,
-     "Sem(memory, offset=0)\n--\n\nA semaphore: what `sem_open` opens, or in memory of ours the place of an "
-     "unnamed one.\n\nIt is C's `(sem_t *)`: `sem_init` makes a semaphore there, unless one is there already. "
-     "The memory is pinned as by a view."},
-    {Py_tp_new, semaphore_at},
+    {Py_tp_doc, "A semaphore of the C library's, which stays as long as a call uses it."},
     {Py_tp_repr, semaphore_repr},
     {Py_tp_finalize, semaphore_finalize},
     {Py_tp_dealloc, semaphore_dealloc},
@@ -299,21 +302,22 @@ static PyType_Slot semaphore_slots[] = {
 };
 
 static PyType_Spec semaphore_spec = {
-    .name = "unixipc._cpython.Sem",
+    .name = "unixipc._cpython.Semaphore",
     .basicsize = sizeof(struct semaphore),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = semaphore_slots,
 };
 
 static PyMethodDef functions[] = {
     {"sem_open", open_named, METH_VARARGS, sem_open_doc},
+    {"sem_at", unnamed_at, METH_VARARGS, sem_at_doc},
     {NULL, NULL, 0, NULL},
 };
 
 int uipc_add_semaphore(PyObject *module) {
     PyObject *const semaphore = PyType_FromModuleAndSpec(module, &semaphore_spec, NULL);
     uipc_module(module)->semaphore = semaphore;
-    if (semaphore == NULL || PyModule_AddObjectRef(module, "Sem", semaphore) < 0) {
+    if (semaphore == NULL || PyModule_AddObjectRef(module, "Semaphore", semaphore) < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, functions);

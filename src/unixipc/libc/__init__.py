@@ -9,7 +9,6 @@ from unixipc._check import NotRecoverableError as NotRecoverableError
 from unixipc._check import OwnerDiedError as OwnerDiedError
 from unixipc._cpython import RTLD_DEFAULT as RTLD_DEFAULT
 from unixipc._cpython import Library as Library
-from unixipc._cpython import Sem as Sem
 from unixipc.constants import *
 from unixipc.libc.delivery import Handler as Handler
 from unixipc.libc.delivery import Sigaction as Sigaction
@@ -62,6 +61,7 @@ from unixipc.libc.pipes import write as write
 from unixipc.libc.processes import prctl as prctl
 from unixipc.libc.semaphore import SEM_ALIGNMENT as SEM_ALIGNMENT
 from unixipc.libc.semaphore import SEM_SIZE as SEM_SIZE
+from unixipc.libc.semaphore import Sem as Sem
 from unixipc.libc.semaphore import sem_clockwait as sem_clockwait
 from unixipc.libc.semaphore import sem_close as sem_close
 from unixipc.libc.semaphore import sem_destroy as sem_destroy

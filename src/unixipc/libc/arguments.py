@@ -43,14 +43,22 @@ def int_argument(value: int, name: str) -> int:
     return number
 
 
+def unsigned_argument(value: int, name: str) -> int:
+    """Read a number, once, that C's unsigned int can hold."""
+    number = index(value)
+    if not 0 <= number < 2**32:
+        raise OverflowError(f"{name} is {number}: it must fit a C unsigned int")
+    return number
+
+
 @contextmanager
-def bytes_argument(data: Buffer) -> Iterator[_CBytes]:
-    """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile.
+def bytes_argument(data: Buffer, *, writable: bool = False) -> Iterator[_CBytes]:
+    """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile: `writable` if C writes there.
 
     The loan ends with the block: a traceback that outlives the call must not go on holding the buffer.
     """
     with memoryview(data) as view:
         if not view.c_contiguous:
             raise BufferError("the buffer is not contiguous: make bytes() of it first")
-    with ffi.from_buffer(data) as buffer:
+    with ffi.from_buffer(data, require_writable=writable) as buffer:
         yield buffer

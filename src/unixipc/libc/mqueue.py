@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, overload
 from unixipc._check import check, failure, restarting, timespec
 from unixipc._native import ffi, lib
 from unixipc.constants.posix import O_CREAT
-from unixipc.libc.arguments import bytes_argument, path_argument, writable_argument
+from unixipc.libc.arguments import bytes_argument, path_argument
 from unixipc.libc.timers import Sigevent
 
 if TYPE_CHECKING:
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 
     from unixipc._native import _CBytes, _CInt, _MqAttr
 
+_NAMES = "a name is a slash and up to 255 bytes without another slash"
 _LIMITS = Path("/proc/sys/fs/mqueue")
 _OPENING = {
     errno.EACCES: "it exists, and its mode refuses this access; or the name has a second slash",
     errno.EEXIST: "it exists, and O_EXCL was given",
-    errno.ENAMETOOLONG: "a name is a slash and up to 255 bytes",
+    errno.ENAMETOOLONG: _NAMES,
     errno.ENFILE: "the system has no descriptor left",
     errno.ENOENT: "no queue has this name, and O_CREAT was not given",
     errno.ENOSPC: "the system has as many queues as it may: fs.mqueue.queues_max",
 }
 _UNLINKING = {
     errno.EACCES: "only its owner or a privileged process may remove it",
-    errno.EINVAL: "a name is a slash and up to 255 bytes without another slash",
-    errno.ENAMETOOLONG: "a name is a slash and up to 255 bytes",
+    errno.EINVAL: _NAMES,
+    errno.ENAMETOOLONG: _NAMES,
     errno.ENOENT: "no queue has this name",
     errno.EPERM: "only its owner or a privileged process may remove it",
 }
@@ -85,7 +86,7 @@ def _check_attr(attr: MqAttr, name: str) -> _MqAttr:
     return attr._for_c()
 
 
-def _refusal(code: int, attr: MqAttr | None) -> str | None:
+def _refusal(code: int, name: bytes, oflag: int, attr: MqAttr | None) -> str | None:
     """Tell which of its several causes an errno of mq_open(3) has here."""
     if code == errno.EMFILE:
         try:
@@ -94,11 +95,13 @@ def _refusal(code: int, attr: MqAttr | None) -> str | None:
             return "the process has no descriptor left: RLIMIT_NOFILE"
         limit = resource.getrlimit(resource.RLIMIT_MSGQUEUE)[0]
         return f"the queues of this user would take more than the {limit} bytes of RLIMIT_MSGQUEUE: make smaller ones"
-    if code in (errno.EINVAL, errno.ENOMEM, errno.EOVERFLOW) and attr is not None:
-        limits = (f"fs.mqueue.{name} is {(_LIMITS / name).read_text().strip()}" for name in ("msg_max", "msgsize_max"))
+    if name in (b"", b"/") or name[:1] != b"/":
+        return _NAMES
+    if oflag & O_CREAT and attr is not None and code in (errno.EINVAL, errno.ENOMEM, errno.EOVERFLOW):
+        limits = (
+            f"fs.mqueue.{limit} is {(_LIMITS / limit).read_text().strip()}" for limit in ("msg_max", "msgsize_max")
+        )
         return f"mq_maxmsg and mq_msgsize must be above 0 and within the limits: {', '.join(limits)}"
-    if code == errno.EINVAL:
-        return "a name is a slash and up to 255 bytes without another slash"
     return _OPENING.get(code)
 
 
@@ -110,7 +113,7 @@ def _received(
         buffer = ffi.new("unsigned char[]", msg)
         length = check(receive(buffer, msg), call, *subject, advice=_RECEIVING)
         return bytes(ffi.buffer(buffer, length)), prio[0]
-    with writable_argument(msg) as into:
+    with bytes_argument(msg, writable=True) as into:
         length = receive(into, len(into))
     return check(length, call, *subject, advice=_RECEIVING), prio[0]
 
@@ -125,8 +128,7 @@ def mq_open(name: str | bytes, oflag: int, mode: int = 0o600, attr: MqAttr | Non
     path, oflag = path_argument(name), index(oflag)
     result = lib.uipc_mq_open(path, oflag, index(mode), wanted)
     if result < 0:
-        named = path[:1] == b"/" and oflag & O_CREAT
-        raise failure(-result, "mq_open", repr(name), advice=_refusal(-result, attr if named else None))
+        raise failure(-result, "mq_open", repr(name), advice=_refusal(-result, path, oflag, attr))
     return result
 
 

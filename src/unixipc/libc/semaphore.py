@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from operator import index
+from typing import Self
 
 from unixipc import _cpython
 from unixipc._check import check, check_made, restarting, timespec
-from unixipc._cpython import Sem
+from unixipc._cpython import Memory, Semaphore
 from unixipc._native import lib
 from unixipc.constants.posix import O_CREAT, O_EXCL, SEM_VALUE_MAX
 from unixipc.constants.timers import CLOCK_MONOTONIC, CLOCK_REALTIME
-from unixipc.libc.arguments import int_argument, path_argument
+from unixipc.libc.arguments import int_argument, path_argument, unsigned_argument
 
 SEM_SIZE = lib.uipc_sem_size()
 SEM_ALIGNMENT = lib.uipc_sem_alignment()
@@ -40,6 +40,19 @@ _WAITING = _USING | {
 _POSTING = _USING | {errno.EOVERFLOW: "the value is SEM_VALUE_MAX already"}
 
 
+class Sem(Semaphore):
+    """A semaphore: what `sem_open` opens, or as `Sem(memory, offset)` the place of an unnamed one in memory of ours.
+
+    That is C's `(sem_t *)`: `sem_init` makes a semaphore there, unless one is there already. It pins the memory as a
+    view does. The place must have SEM_SIZE bytes and be a multiple of SEM_ALIGNMENT: ValueError.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, memory: Memory, offset: int = 0) -> Self:  # noqa: D102 - the class says it
+        return _cpython.sem_at(cls, memory, offset)
+
+
 def _check_sem(sem: Sem, call: str) -> Sem:
     if not isinstance(sem, Sem):
         raise TypeError(f"{call}() takes a Sem, not {sem!r}")
@@ -51,7 +64,7 @@ def _why_invalid(name: bytes, oflag: int, value: int) -> str:
     bare = name.lstrip(b"/")
     if not bare or b"/" in bare:
         return _NAMES
-    if oflag & ~(O_CREAT | O_EXCL):
+    if oflag & ~int(O_CREAT | O_EXCL):
         return "it takes no flags but O_CREAT and O_EXCL"
     if oflag & O_CREAT and value > SEM_VALUE_MAX:
         return f"a value is at most SEM_VALUE_MAX, {SEM_VALUE_MAX}"
@@ -64,10 +77,9 @@ def sem_open(name: str | bytes, oflag: int = 0, mode: int = 0o600, value: int = 
     What is no semaphore, though it has the name of one (a file /dev/shm/sem.NAME that is too short, or whose bytes make
     no sense), is refused. The umask is taken off the mode.
     """
-    path, oflag, value = path_argument(name), int_argument(oflag, "oflag"), index(value)
-    if not 0 <= value < 2**32:
-        raise OverflowError(f"value is {value}: it must fit a C unsigned int")
-    made = _cpython.sem_open(path, oflag, index(mode), value)
+    path, oflag = path_argument(name), int_argument(oflag, "oflag")
+    mode, value = unsigned_argument(mode, "mode"), unsigned_argument(value, "value")
+    made = _cpython.sem_open(Sem, path, oflag, mode, value)
     advice = _OPENING | {errno.EINVAL: _why_invalid(path, oflag, value)}
     return check_made(made, "sem_open", repr(name), advice=advice)
 
@@ -88,7 +100,7 @@ def sem_init(sem: Sem, pshared: int, value: int) -> None:
     With `pshared` 0 only threads of this process can wait for it.
     """
     advice = {errno.EINVAL: "the value is at most SEM_VALUE_MAX"}
-    result = _check_sem(sem, "sem_init")._init(int_argument(pshared, "pshared"), index(value))
+    result = _check_sem(sem, "sem_init")._init(int_argument(pshared, "pshared"), unsigned_argument(value, "value"))
     check(result, "sem_init", sem, pshared, value, advice=advice)
 
 
