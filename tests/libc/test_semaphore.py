@@ -188,6 +188,16 @@ def test_a_name_has_one_slash_at_most_and_more(wrong: str) -> None:
             call(wrong)
 
 
+@pytest.mark.parametrize("length", [252, 300, 5000])
+def test_a_name_has_at_most_251_bytes_behind_the_slash(length: int) -> None:
+    longest = "/" + "x" * 251
+    libc.sem_close(libc.sem_open(longest, NEW))
+    libc.sem_unlink(longest)
+    for call in (libc.sem_open, libc.sem_unlink):
+        with pytest.raises(OSError, match=r"up to 251 bytes|no semaphore has this name"):
+            call("/" + "x" * length)
+
+
 def test_a_flag_that_open_would_take_is_refused(named: libc.Sem, name: str) -> None:
     """The C library hands them on: O_TRUNC would take the memory away from everybody who uses the semaphore."""
     for flag in (libc.O_TRUNC, libc.O_RDWR, os.O_PATH, libc.O_NONBLOCK):

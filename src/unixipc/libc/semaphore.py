@@ -17,17 +17,18 @@ from unixipc.libc.arguments import int_argument, path_argument, unsigned_argumen
 SEM_SIZE = lib.uipc_sem_size()
 SEM_ALIGNMENT = lib.uipc_sem_alignment()
 
+_LONGEST = 251  # NAME_MAX, less the beginning of the file's name
+_NAMES = f"a name is a slash and up to {_LONGEST} bytes without another slash"
 _OPENING = {
     errno.EACCES: "it exists, and its mode does not let this process read and write it",
     errno.EEXIST: "it exists, and O_EXCL was given",
-    errno.ENAMETOOLONG: "a name is a slash and up to 251 bytes",
+    errno.ENAMETOOLONG: _NAMES,
     errno.ENOENT: "no semaphore has this name, and O_CREAT was not given",
 }
-_NAMES = "a name is a slash and up to 251 bytes without another slash"
 _UNLINKING = {
     errno.EACCES: "only its owner or a privileged process may remove it",
     errno.EINVAL: _NAMES,
-    errno.ENAMETOOLONG: "a name is a slash and up to 251 bytes",
+    errno.ENAMETOOLONG: _NAMES,
     errno.ENOENT: "no semaphore has this name",
     errno.EPERM: "only its owner or a privileged process may remove it",
 }
@@ -62,7 +63,7 @@ def _check_sem(sem: Sem, call: str) -> Sem:
 def _why_invalid(name: bytes, oflag: int, value: int) -> str:
     """Tell which of the several causes of EINVAL sem_open(3) has here."""
     bare = name.lstrip(b"/")
-    if not bare or b"/" in bare:
+    if not bare or b"/" in bare or len(bare) > _LONGEST:
         return _NAMES
     if oflag & ~int(O_CREAT | O_EXCL):
         return "it takes no flags but O_CREAT and O_EXCL"
