@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct uipc_module {
@@ -45,6 +46,23 @@ int uipc_refuse_absent(PyObject *memory);
 
 /* A Siginfo of one's own. */
 PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
+
+/* A front, a METH_FASTCALL | METH_KEYWORDS; its twin, called with the same arguments; and what fronts need. */
+typedef PyObject *uipc_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
+PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
+bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers);
+void uipc_raise_made(PyObject *exception);
+
+uipc_front uipc_mq_send_front;
+uipc_front uipc_mq_receive_front;
+uipc_front uipc_mq_timedsend_front;
+uipc_front uipc_mq_timedreceive_front;
+uipc_front uipc_sem_wait_front;
+uipc_front uipc_sem_trywait_front;
+uipc_front uipc_sem_post_front;
+
+/* Whether a Semaphore is open and its memory here; and where it is. */
+bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -36,6 +36,15 @@ static int refuse_closed(const struct semaphore *semaphore) {
     return is_named(semaphore) ? 0 : uipc_refuse_absent(semaphore->memory.obj);
 }
 
+bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address) {
+    *address = semaphore_of(semaphore)->address;
+    if (refuse_closed(semaphore_of(semaphore)) < 0) {
+        PyErr_Clear(); /* the twin says it */
+        return false;
+    }
+    return true;
+}
+
 static PyObject *close_it(struct semaphore *semaphore) {
     semaphore->closed = true;
     return PyLong_FromLong(semaphore->uses == 0 ? give_back(semaphore) : 0);

@@ -1,5 +1,6 @@
-/* Fronts of the hot calls of libc/signals.py: they take plain arguments and give plain results. Everything else (other
- * arguments, an error to explain) is their twin's: the same call in Python, over the same function of the shim. */
+/* Fronts of the hot calls, and those of libc/signals.py: they take plain arguments and give plain results. Everything
+ * else (other arguments, an error to explain) is their twin's: the same call in Python, over the same function of the
+ * shim. */
 #include "cpython.h"
 
 #include "internal.h"
@@ -7,8 +8,7 @@
 #include <string.h>
 
 /* Call the twin with the arguments of a METH_FASTCALL | METH_KEYWORDS. */
-static PyObject *call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count,
-                           PyObject *names) {
+PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     PyObject *const twin = PyDict_GetItemString(uipc_module(module)->twins, name);
     PyObject *const positional = PyTuple_New(count);
     PyObject *keywords = NULL;
@@ -33,7 +33,7 @@ done:
 }
 
 /* Whether all arguments are plain ints of C. */
-static bool are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
+bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
     for (Py_ssize_t i = 0; i < count; i++) {
         int overflow = 1;
         const long value = PyLong_Check(args[i]) ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
@@ -45,21 +45,28 @@ static bool are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
     return true;
 }
 
+void uipc_raise_made(PyObject *exception) {
+    if (exception != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_DECREF(exception);
+    }
+}
+
 static PyObject *kill_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2];
-    if (count == 2 && names == NULL && are_ints(args, count, numbers) && uipc_kill(numbers[0], numbers[1]) == 0) {
+    if (count == 2 && names == NULL && uipc_are_ints(args, count, numbers) && uipc_kill(numbers[0], numbers[1]) == 0) {
         Py_RETURN_NONE;
     }
-    return call_twin(module, "kill", args, count, names);
+    return uipc_call_twin(module, "kill", args, count, names);
 }
 
 static PyObject *sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[3] = {0};
-    if ((count == 2 || count == 3) && names == NULL && are_ints(args, count, numbers) &&
+    if ((count == 2 || count == 3) && names == NULL && uipc_are_ints(args, count, numbers) &&
         uipc_sigqueue(numbers[0], numbers[1], numbers[2]) == 0) {
         Py_RETURN_NONE;
     }
-    return call_twin(module, "sigqueue", args, count, names);
+    return uipc_call_twin(module, "sigqueue", args, count, names);
 }
 
 /* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
@@ -108,7 +115,7 @@ static PyObject *sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_s
     uint64_t set;
     siginfo_t info;
     if (count != 1 || names != NULL || (PyObject *)Py_TYPE(args[0]) != state->signal_set) {
-        return call_twin(module, "sigwaitinfo", args, count, names);
+        return uipc_call_twin(module, "sigwaitinfo", args, count, names);
     }
     if (!mask_of(state, args[0], &set)) {
         return NULL;
@@ -118,13 +125,9 @@ static PyObject *sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_s
         return uipc_siginfo_object(module, &info);
     }
     if (result == -EINTR) {
-        PyObject *const exception = PyObject_CallFunction(state->failure, "isO", EINTR, "sigwaitinfo", args[0]);
-        if (exception != NULL) {
-            PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-            Py_DECREF(exception);
-        }
+        uipc_raise_made(PyObject_CallFunction(state->failure, "isO", EINTR, "sigwaitinfo", args[0]));
     }
-    return PyErr_Occurred() ? NULL : call_twin(module, "sigwaitinfo", args, count, names);
+    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "sigwaitinfo", args, count, names);
 }
 
 /* -- the fronts as functions -- */
@@ -132,11 +135,18 @@ static PyObject *sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_s
 static const struct {
     const char *name;
     const char *signature;
-    PyObject *(*function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+    uipc_front *function;
 } fronts[] = {
     {"kill", "kill(pid, sig)", kill_front},
     {"sigqueue", "sigqueue(pid, sig, value=0, *, pointer=None)", sigqueue_front},
     {"sigwaitinfo", "sigwaitinfo(set)", sigwaitinfo_front},
+    {"mq_send", "mq_send(mqdes, msg, msg_prio=0)", uipc_mq_send_front},
+    {"mq_receive", "mq_receive(mqdes, msg)", uipc_mq_receive_front},
+    {"mq_timedsend", "mq_timedsend(mqdes, msg, msg_prio, abs_timeout)", uipc_mq_timedsend_front},
+    {"mq_timedreceive", "mq_timedreceive(mqdes, msg, abs_timeout)", uipc_mq_timedreceive_front},
+    {"sem_wait", "sem_wait(sem)", uipc_sem_wait_front},
+    {"sem_trywait", "sem_trywait(sem)", uipc_sem_trywait_front},
+    {"sem_post", "sem_post(sem)", uipc_sem_post_front},
 };
 
 /* The definition of a function that has the twin's docstring; it lives as long as the interpreter. */

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import DEADLINE, Fork, Gate, sleeps
 
-from unixipc import libc
+from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +30,14 @@ NOBODY = 65534
 NEWS = libc.SIGRTMIN
 LONG_AGO = 0
 CALLS = ["mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive"]
+
+
+@pytest.fixture(autouse=True, params=["front", "twin"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with the fronts of the hot calls, and with the Python functions behind them."""
+    if request.param == "twin":
+        for name in ("mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive"):
+            monkeypatch.setattr(libc, name, _cpython.twins[name])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import DEADLINE, Fork, Gate, sleeps
 
-from unixipc import libc
+from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,14 @@ PAGE = libc.PAGE_SIZE
 NOBODY = 65534
 LONG_AGO = 0
 CALLS = ["sem_wait", "sem_timedwait", "sem_clockwait"]
+
+
+@pytest.fixture(autouse=True, params=["front", "twin"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with the fronts of the hot calls, and with the Python functions behind them."""
+    if request.param == "twin":
+        for name in ("sem_wait", "sem_trywait", "sem_post"):
+            monkeypatch.setattr(libc, name, _cpython.twins[name])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from unixipc._check import check, failure, restarting, timespec
+from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.posix import O_CREAT
 from unixipc.libc.arguments import bytes_argument, path_argument
@@ -142,6 +143,7 @@ def mq_unlink(name: str | bytes) -> None:
     check(lib.uipc_mq_unlink(path_argument(name)), "mq_unlink", repr(name), advice=_UNLINKING)
 
 
+@front
 def mq_send(mqdes: int, msg: Buffer, msg_prio: int = 0) -> None:
     """Send a message (mq_send(3)); the queue gives out the highest priority first, and then the oldest message."""
     with bytes_argument(msg) as text:
@@ -150,6 +152,7 @@ def mq_send(mqdes: int, msg: Buffer, msg_prio: int = 0) -> None:
     check(result, "mq_send", mqdes, f"{size} bytes", msg_prio, advice=_SENDING)
 
 
+@front
 def mq_timedsend(mqdes: int, msg: Buffer, msg_prio: int, abs_timeout: float) -> None:
     """Send a message until a time of CLOCK_REALTIME (mq_timedsend(3)); TimeoutError when that has passed."""
     until = timespec(abs_timeout)
@@ -163,6 +166,7 @@ def mq_timedsend(mqdes: int, msg: Buffer, msg_prio: int, abs_timeout: float) -> 
 def mq_receive(mqdes: int, msg: int) -> tuple[bytes, int]: ...
 @overload
 def mq_receive(mqdes: int, msg: Buffer) -> tuple[int, int]: ...
+@front
 def mq_receive(mqdes: int, msg: int | Buffer) -> tuple[bytes | int, int]:
     """Receive the oldest message of the highest priority, and return it with that (mq_receive(3)).
 
@@ -182,6 +186,7 @@ def mq_receive(mqdes: int, msg: int | Buffer) -> tuple[bytes | int, int]:
 def mq_timedreceive(mqdes: int, msg: int, abs_timeout: float) -> tuple[bytes, int]: ...
 @overload
 def mq_timedreceive(mqdes: int, msg: Buffer, abs_timeout: float) -> tuple[int, int]: ...
+@front
 def mq_timedreceive(mqdes: int, msg: int | Buffer, abs_timeout: float) -> tuple[bytes | int, int]:
     """Receive a message as `mq_receive` does, until a time of CLOCK_REALTIME (mq_timedreceive(3)).
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from unixipc import _cpython
 from unixipc._check import check, check_made, restarting, timespec
-from unixipc._cpython import Memory, Semaphore
+from unixipc._cpython import Memory, Semaphore, front
 from unixipc._native import lib
 from unixipc.constants.posix import O_CREAT, O_EXCL, SEM_VALUE_MAX
 from unixipc.constants.timers import CLOCK_MONOTONIC, CLOCK_REALTIME
@@ -115,11 +115,13 @@ def sem_destroy(sem: Sem) -> None:
     check(_check_sem(sem, "sem_destroy")._destroy(), "sem_destroy", sem, advice=advice)
 
 
+@front
 def sem_wait(sem: Sem) -> None:
     """Take one off the value, when it is above 0 (sem_wait(3))."""
     check(restarting(_check_sem(sem, "sem_wait")._wait), "sem_wait", sem, advice=_WAITING)
 
 
+@front
 def sem_trywait(sem: Sem) -> None:
     """Take one off the value if it is above 0; BlockingIOError otherwise (sem_trywait(3))."""
     check(_check_sem(sem, "sem_trywait")._trywait(), "sem_trywait", sem, advice=_WAITING)
@@ -144,6 +146,7 @@ def sem_clockwait(sem: Sem, clockid: int, abs_timeout: float) -> None:
     check(result, "sem_clockwait", sem, clockid, abs_timeout, advice=advice)
 
 
+@front
 def sem_post(sem: Sem) -> None:
     """Add one to the value, and wake one who waits (sem_post(3))."""
     check(_check_sem(sem, "sem_post")._post(), "sem_post", sem, advice=_POSTING)

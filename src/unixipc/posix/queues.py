@@ -112,6 +112,14 @@ class MessageQueue(PosixObject):
 
     def send(self, text: Buffer, priority: int = 0, timeout: float | None = None) -> None:
         """Send a message; waits while the queue is full. Priorities are from 0 to 32,767."""
+        if self._fd >= 0:  # the usual case needs no more than this
+            try:
+                if timeout is None:
+                    return libc.mq_send(self._fd, text, priority)
+                if timeout >= 0:
+                    return libc.mq_timedsend(self._fd, text, priority, _AT_ONCE)
+            except (InterruptedError, TimeoutError):
+                pass
         fd = self.fileno()
         if timeout is None:
             return _going_on(lambda: libc.mq_send(fd, text, priority))
@@ -140,6 +148,14 @@ class MessageQueue(PosixObject):
 
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
         """Receive a message, and return its text and priority; waits while there is none."""
+        if self._fd >= 0:
+            try:
+                if timeout is None:
+                    return libc.mq_receive(self._fd, self._max_size)
+                if timeout >= 0:
+                    return libc.mq_timedreceive(self._fd, self._max_size, _AT_ONCE)
+            except (InterruptedError, TimeoutError):
+                pass
         fd, size = self.fileno(), self._max_size
         if timeout is None:
             return _going_on(lambda: libc.mq_receive(fd, size))
