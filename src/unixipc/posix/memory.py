@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from operator import index
 from typing import Self
 
@@ -36,8 +37,9 @@ class SharedMemory(libc.Mapping, PosixObject):
             _reserve(fd, name, size)
             return cls._map(name, fd, size, readonly=False)
         except BaseException:
-            libc.shm_unlink(name)
             os.close(fd)
+            with suppress(FileNotFoundError):  # somebody has been faster
+                libc.shm_unlink(name)
             raise
 
     @classmethod
