@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -128,6 +129,14 @@ def test_what_is_opened_for_reading_cannot_be_written(memory: posix.SharedMemory
             memoryview(reader)[0] = 1
         with pytest.raises(PermissionError, match="mprotect"):
             libc.mprotect(reader, libc.PROT_READ | libc.PROT_WRITE)
+
+
+def test_pickled_memory_is_opened_by_its_name_for_the_same(memory: posix.SharedMemory, name: str) -> None:
+    write(memory, b"hello")
+    with posix.SharedMemory.open(name, readonly=True) as reader:
+        for original in (memory, reader):
+            with pickle.loads(pickle.dumps(original)) as again:
+                assert (again.name, again.readonly, read(again, 5)) == (name, original.readonly, b"hello")
 
 
 @pytest.mark.parametrize("wrong", ["", "/", "jobs", "/a/b", "//jobs", "/.", "/..", "/a\0b", "/\ud800"])

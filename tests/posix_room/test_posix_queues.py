@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import gc
 import os
+import pickle
 import resource
 import selectors
 import shutil
@@ -205,6 +207,17 @@ def test_a_queue_that_was_unlinked_works_for_who_has_it(queue: posix.MessageQueu
         queue.send(b"old")
         assert child.result(DEADLINE) == (b"old", 0)
         assert other.status().messages == 0
+
+
+def test_a_pickled_queue_is_opened_by_its_name_for_the_same(queue: posix.MessageQueue, name: str) -> None:
+    with posix.MessageQueue.open(name, read=False) as writer:
+        for original in (queue, writer):
+            with pickle.loads(pickle.dumps(original)) as again:
+                assert (again.name, again.fileno() == original.fileno()) == (name, False)
+                again.send(b"hello")
+                assert queue.receive(0) == (b"hello", 0)
+        with copy.copy(writer) as again, pytest.raises(OSError, match="was not opened for this"):
+            again.receive(0)
 
 
 # -- messages --

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,16 @@ def test_a_semaphore_that_was_unlinked_works_for_who_has_it(named: posix.Semapho
         named.release()
         child.result(DEADLINE)
         assert other.value == 0
+
+
+def test_a_pickled_semaphore_is_opened_by_its_name_and_one_in_memory_is_not_pickled(
+    named: posix.Semaphore, unnamed: posix.UnnamedSemaphore
+) -> None:
+    with pickle.loads(pickle.dumps(named)) as again:
+        again.release()
+    assert named.value == 1
+    with pytest.raises(TypeError, match="cannot pickle 'Sem' object"):
+        pickle.dumps(unnamed)
 
 
 # -- in memory --

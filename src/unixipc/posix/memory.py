@@ -6,11 +6,14 @@ import errno
 import os
 from contextlib import suppress
 from operator import index
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import failure
 from unixipc.posix.objects import PosixObject, check_mode, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NEW = libc.O_CREAT | libc.O_EXCL | libc.O_RDWR
 _BOTH = libc.PROT_READ | libc.PROT_WRITE
@@ -115,6 +118,13 @@ class SharedMemory(libc.Mapping, PosixObject):
     def unlink(self) -> None:
         """Remove the name: nobody can open it any more, and the memory goes with its last mapping and descriptor."""
         libc.shm_unlink(self._name)
+
+    @classmethod
+    def _open_again(cls, name: str, readonly: bool) -> Self:  # noqa: FBT001 - pickles have no keywords
+        return cls.open(name, readonly=readonly)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[str, bool]]:
+        return type(self)._open_again, (self._name, self.readonly)
 
     __repr__ = PosixObject.__repr__
     __del__ = PosixObject.__del__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 from dataclasses import dataclass
@@ -189,6 +190,9 @@ class MessageQueue(PosixObject):
         """
         event = None if signum is None else libc.Sigevent(libc.SIGEV_SIGNAL, signum, value)
         libc.mq_notify(self.fileno(), event)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[str, int]]:
+        return type(self)._open, (self._name, fcntl.fcntl(self.fileno(), fcntl.F_GETFL) & os.O_ACCMODE)
 
     def _received(self, timeout: float, call: Callable[[], _T]) -> _T:
         return self._within(timeout, call, select.POLLIN, "receive", "it was empty")

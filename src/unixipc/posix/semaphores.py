@@ -11,6 +11,7 @@ from unixipc._check import Deadline, failure
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -128,6 +129,9 @@ class Semaphore(_Acquirable, PosixObject):
     def unlink(self) -> None:
         """Remove the name: nobody can open it any more, and the semaphore goes with the last who has it open."""
         libc.sem_unlink(self._name)
+
+    def __reduce__(self) -> tuple[Callable[[str], Self], tuple[str]]:
+        return type(self).open, (self._name,)
 
 
 class UnnamedSemaphore(_Acquirable):
