@@ -331,13 +331,14 @@ def test_a_wait_goes_on_after_a_signal(
 
 
 @pytest.mark.parametrize("timeout", [None, DEADLINE])
+@pytest.mark.parametrize("kind", [ZeroDivisionError, TimeoutError, InterruptedError, BlockingIOError])
 def test_what_the_handler_raises_comes_out_of_the_wait(
-    queue: posix.MessageQueue, fork: Fork, gate: Callable[[], Gate], timeout: float | None
+    queue: posix.MessageQueue, fork: Fork, gate: Callable[[], Gate], timeout: float | None, kind: type[Exception]
 ) -> None:
     ready = gate()
 
     def fail(signum: int) -> None:
-        raise ZeroDivisionError("raised by the handler")
+        raise kind("raised by the handler")
 
     def receive() -> None:
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(fail, flags=libc.SA_RESTART))
@@ -348,7 +349,7 @@ def test_what_the_handler_raises_comes_out_of_the_wait(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    with pytest.raises(ZeroDivisionError, match="raised by the handler"):
+    with pytest.raises(kind, match="raised by the handler"):
         child.result(DEADLINE)
 
 

@@ -8,7 +8,7 @@ import os
 import select
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_T = TypeVar("_T")
-
 _DEFAULTS = Path("/proc/sys/fs/mqueue")
+_NO_TIME = {select.POLLIN: "it was empty all the time", select.POLLOUT: "it was full all the time"}
 _AT_ONCE = 0  # as a time of CLOCK_REALTIME it has long passed, so that a call does what it can, and does not wait
 
 
@@ -113,20 +112,15 @@ class MessageQueue(PosixObject):
 
     def send(self, text: Buffer, priority: int = 0, timeout: float | None = None) -> None:
         """Send a message; waits while the queue is full. Priorities are from 0 to 32,767."""
-        if self._fd >= 0:  # the usual case needs no more than this
+        deadline = None if timeout is None else Deadline(timeout)
+        while True:
+            fd = self.fileno()
             try:
-                if timeout is None:
-                    return libc.mq_send(self._fd, text, priority)
-                if timeout >= 0:
-                    return libc.mq_timedsend(self._fd, text, priority, _AT_ONCE)
-            except (InterruptedError, TimeoutError):
-                pass
-        fd = self.fileno()
-        if timeout is None:
-            return _going_on(lambda: libc.mq_send(fd, text, priority))
-        return self._within(
-            timeout, lambda: libc.mq_timedsend(fd, text, priority, _AT_ONCE), select.POLLOUT, "send", "it was full"
-        )
+                if deadline is None:
+                    return libc.mq_send(fd, text, priority)
+                return libc.mq_timedsend(fd, text, priority, _AT_ONCE)
+            except (InterruptedError, TimeoutError) as error:
+                self._wait(error, deadline, select.POLLOUT, "send", timeout)
 
     def send_many(self, messages: Iterable[tuple[Buffer, int]], timeout: float | None = None) -> int:
         """Send messages, pairs of text and priority, and return how many went: all, if there was time.
@@ -149,25 +143,27 @@ class MessageQueue(PosixObject):
 
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
         """Receive a message, and return its text and priority; waits while there is none."""
-        if self._fd >= 0:
+        deadline = None if timeout is None else Deadline(timeout)
+        while True:
+            fd = self.fileno()
             try:
-                if timeout is None:
-                    return libc.mq_receive(self._fd, self._max_size)
-                if timeout >= 0:
-                    return libc.mq_timedreceive(self._fd, self._max_size, _AT_ONCE)
-            except (InterruptedError, TimeoutError):
-                pass
-        fd, size = self.fileno(), self._max_size
-        if timeout is None:
-            return _going_on(lambda: libc.mq_receive(fd, size))
-        return self._received(timeout, lambda: libc.mq_timedreceive(fd, size, _AT_ONCE))
+                if deadline is None:
+                    return libc.mq_receive(fd, self._max_size)
+                return libc.mq_timedreceive(fd, self._max_size, _AT_ONCE)
+            except (InterruptedError, TimeoutError) as error:
+                self._wait(error, deadline, select.POLLIN, "receive", timeout)
 
     def receive_into(self, buffer: Buffer, timeout: float | None = None) -> tuple[int, int]:
         """Receive a message into a writable buffer of at least `max_size` bytes, and return its length and priority."""
-        fd = self.fileno()
-        if timeout is None:
-            return _going_on(lambda: libc.mq_receive(fd, buffer))
-        return self._received(timeout, lambda: libc.mq_timedreceive(fd, buffer, _AT_ONCE))
+        deadline = None if timeout is None else Deadline(timeout)
+        while True:
+            fd = self.fileno()
+            try:
+                if deadline is None:
+                    return libc.mq_receive(fd, buffer)
+                return libc.mq_timedreceive(fd, buffer, _AT_ONCE)
+            except (InterruptedError, TimeoutError) as error:
+                self._wait(error, deadline, select.POLLIN, "receive_into", timeout)
 
     def receive_many(self, count: int, timeout: float | None = None) -> list[tuple[bytes, int]]:
         """Wait for a message, and receive it with those that are there already, at most `count`, which is above 0."""
@@ -194,34 +190,20 @@ class MessageQueue(PosixObject):
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[str, int]]:
         return type(self)._open, (self._name, fcntl.fcntl(self.fileno(), fcntl.F_GETFL) & os.O_ACCMODE)
 
-    def _received(self, timeout: float, call: Callable[[], _T]) -> _T:
-        return self._within(timeout, call, select.POLLIN, "receive", "it was empty")
-
-    def _within(self, timeout: float, call: Callable[[], _T], event: int, name: str, why: str) -> _T:
-        """Make a call that does not wait, again when it may succeed, until there is no time left."""
-        deadline = Deadline(timeout)
-        while True:
-            try:
-                return call()
-            except InterruptedError:
-                continue
-            except TimeoutError:
-                left = deadline.left()
-            if left == 0:
-                raise failure(errno.ETIMEDOUT, name, self, timeout, advice=f"{why} all the time")
-            try:
-                libc.ppoll([(self.fileno(), event)], left)
-            except InterruptedError:
-                continue
-
-
-def _going_on(call: Callable[[], _T]) -> _T:
-    """Make a call that waits, again after every signal (PEP 475)."""
-    while True:
+    def _wait(self, error: OSError, deadline: Deadline | None, event: int, call: str, timeout: float | None) -> None:
+        """Let a call be made again: at once after a signal (PEP 475), and otherwise when it may succeed."""
+        if error.errno is None:  # a handler raised it
+            raise error
+        if deadline is None or isinstance(error, InterruptedError):
+            return
+        left = deadline.left()
+        if left == 0:
+            raise failure(errno.ETIMEDOUT, call, self, timeout, advice=_NO_TIME[event]) from None
         try:
-            return call()
-        except InterruptedError:
-            continue
+            libc.ppoll([(self.fileno(), event)], left)
+        except InterruptedError as interruption:
+            if interruption.errno is None:
+                raise
 
 
 def _limits(max_messages: int | None, max_size: int | None) -> libc.MqAttr | None:

@@ -58,27 +58,19 @@ class _Acquirable:
     def acquire(self, *, timeout: float | None = None) -> None:
         """Take one off the value; waits while it is 0."""
         sem = self._sem or self._open_sem()
-        if timeout is None:
-            while True:
-                try:
-                    return libc.sem_wait(sem)
-                except InterruptedError:
-                    continue
-        deadline = Deadline(timeout)
-        try:
-            return libc.sem_trywait(sem)
-        except BlockingIOError:
-            pass
-        while (left := deadline.left()) != 0:
+        deadline = None if timeout is None else Deadline(timeout)
+        while True:
             try:
-                if left is None:
+                if deadline is None or (left := deadline.left()) is None:
                     return libc.sem_wait(sem)
+                if left == 0:
+                    return libc.sem_trywait(sem)
                 return libc.sem_clockwait(sem, libc.CLOCK_MONOTONIC, time.monotonic() + left)
-            except InterruptedError:
-                continue
-            except TimeoutError:
-                break
-        raise failure(errno.ETIMEDOUT, "acquire", self, timeout, advice=_NO_TIME)
+            except (InterruptedError, TimeoutError, BlockingIOError) as error:
+                if error.errno is None:  # a handler raised it
+                    raise
+                if not isinstance(error, InterruptedError):
+                    raise failure(errno.ETIMEDOUT, "acquire", self, timeout, advice=_NO_TIME) from None
 
     def release(self) -> None:
         """Add one to the value, and wake one who waits."""
