@@ -22,7 +22,7 @@ ffibuilder.set_source(
     sources=[str(path) for path in sorted(SHIM.glob("*.c"))],
     depends=[str(path) for path in sorted(SHIM.glob("*.h"))],
     include_dirs=[str(SHIM)],
-    libraries=["dl"],  # where dlopen(3) lives before glibc 2.34; since then it is empty
+    libraries=["dl", "rt", "pthread"],  # where dlopen(3), mq_open(3) and sem_open(3) live before glibc 2.34
     define_macros=[("_GNU_SOURCE", "1"), ("Py_LIMITED_API", "0x030b0000")],
     py_limited_api=True,
 )

@@ -63,6 +63,8 @@ def test_the_stub_of_the_second_module_names_what_is_compiled() -> None:
     memory = _members(_classes("_cpython.pyi")["Memory"]).keys() - {"__buffer__"}
     compiled = {name for name in vars(_cpython.Memory) if not name.startswith("__") or name == "__len__"}
     assert memory == compiled
+    semaphore = _members(_classes("_cpython.pyi")["Semaphore"]).keys()
+    assert semaphore == {name for name in vars(_cpython.Semaphore) if not name.startswith("__")}
 
 
 def test_the_stub_of_constants_is_complete() -> None:

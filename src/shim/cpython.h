@@ -15,6 +15,7 @@ struct uipc_module {
     PyObject *signal;     /* signal.signal */
     PyObject *memory;     /* the type Memory */
     PyObject *library;    /* the type Library */
+    PyObject *semaphore;  /* the type Semaphore */
     PyObject *twins;      /* name -> the Python function behind a front */
     PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
     PyObject *spare;      /* the Siginfo that was given out last */
@@ -31,11 +32,17 @@ static inline struct uipc_module *uipc_module(PyObject *module) { return PyModul
 int uipc_add_dispatcher(PyObject *module);
 int uipc_add_memory(PyObject *module);
 int uipc_add_library(PyObject *module);
+int uipc_add_semaphore(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
 int uipc_add_signals(PyObject *module);
 
 /* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
 int uipc_run_handlers(PyObject *module);
+
+/* An object that is not a Memory, or None: -1 with TypeError. */
+int uipc_refuse_others(PyObject *module, PyObject *object);
+/* Memory that did not come along in fork(): -1 with ValueError. */
+int uipc_refuse_absent(PyObject *memory);
 
 /* A Siginfo of one's own. */
 PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
@@ -51,6 +58,16 @@ uipc_front uipc_msgrcv_front;
 uipc_front uipc_msgsnd_many_front;
 uipc_front uipc_msgrcv_many_front;
 uipc_front uipc_semop_front;
+uipc_front uipc_mq_send_front;
+uipc_front uipc_mq_receive_front;
+uipc_front uipc_mq_timedsend_front;
+uipc_front uipc_mq_timedreceive_front;
+uipc_front uipc_sem_wait_front;
+uipc_front uipc_sem_trywait_front;
+uipc_front uipc_sem_post_front;
+
+/* Whether a Semaphore is open and its memory here; and where it is. */
+bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -69,20 +69,24 @@ static PyObject *memory_pin(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-static int refuse_closed(const struct memory *memory) {
-    if (memory->closed) {
-        PyErr_Format(PyExc_ValueError, "this %s is closed", memory->origin == FROM_MMAP ? "mapping" : "attachment");
-        return -1;
-    }
-    if (is_absent(memory)) {
+int uipc_refuse_absent(PyObject *memory) {
+    if (is_absent(memory_of(memory))) {
         PyErr_SetString(PyExc_ValueError, "this mapping did not come along in fork(): its parent set MADV_DONTFORK");
         return -1;
     }
     return 0;
 }
 
+static int refuse_closed(const struct memory *memory) {
+    if (memory->closed) {
+        PyErr_Format(PyExc_ValueError, "this %s is closed", memory->origin == FROM_MMAP ? "mapping" : "attachment");
+        return -1;
+    }
+    return uipc_refuse_absent((PyObject *)(uintptr_t)memory);
+}
+
 /* isinstance() believes what an object says of itself; this looks. */
-static int refuse_others(PyObject *module, PyObject *object) {
+int uipc_refuse_others(PyObject *module, PyObject *object) {
     if (object == Py_None || PyObject_TypeCheck(object, (PyTypeObject *)uipc_module(module)->memory)) {
         return 0;
     }
@@ -296,7 +300,7 @@ static PyObject *map(PyObject *module, PyObject *args) {
     }
     request.length = (size_t)length;
     request.offset = offset;
-    if (refuse_others(module, target) < 0 ||
+    if (uipc_refuse_others(module, target) < 0 ||
         (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0)) {
         return NULL;
     }
@@ -352,7 +356,8 @@ static PyObject *attach(PyObject *module, PyObject *args) {
     unsigned long long hint;
     int flags;
     if (!PyArg_ParseTuple(args, "OOiKi:shmat", &cls, &target, &shmid, &hint, &flags) ||
-        refuse_others(module, target) < 0 || (target != Py_None && refuse_pinned(memory_of(target), "replace") < 0)) {
+        uipc_refuse_others(module, target) < 0 ||
+        (target != Py_None && refuse_pinned(memory_of(target), "replace") < 0)) {
         return NULL;
     }
     struct memory *const memory = memory_new(module, cls, FROM_SHMAT);
@@ -402,7 +407,7 @@ static PyObject *remap(PyObject *module, PyObject *args) {
     int flags;
     unsigned long long place;
     if (!PyArg_ParseTuple(args, "OOKiK:mremap", &cls, &self, &new_size, &flags, &place) ||
-        refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0) {
+        uipc_refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0) {
         return NULL;
     }
     struct memory *const memory = memory_of(self);
@@ -689,7 +694,7 @@ static PyObject *alternate_stack(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "|OKKI:sigaltstack", &owner, &address, &size, &flags)) {
         return NULL;
     }
-    if (refuse_others(module, owner) < 0) {
+    if (uipc_refuse_others(module, owner) < 0) {
         return NULL;
     }
     const bool changes = PyTuple_Size(args) > 0;

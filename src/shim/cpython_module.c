@@ -41,7 +41,8 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module) {
     const bool added = uipc_add_siginfo(module) == 0 && uipc_add_dispatcher(module) == 0 &&
-                       uipc_add_memory(module) == 0 && uipc_add_signals(module) == 0 && uipc_add_library(module) == 0;
+                       uipc_add_memory(module) == 0 && uipc_add_signals(module) == 0 && uipc_add_library(module) == 0 &&
+                       uipc_add_semaphore(module) == 0;
     return added ? PyModule_AddFunctions(module, functions) : -1;
 }
 
@@ -52,6 +53,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->signal);
     Py_VISIT(state->memory);
     Py_VISIT(state->library);
+    Py_VISIT(state->semaphore);
     Py_VISIT(state->twins);
     Py_VISIT(state->siginfo);
     Py_VISIT(state->spare);

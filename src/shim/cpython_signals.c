@@ -145,6 +145,13 @@ static const struct {
     {"msgsnd_many", "msgsnd_many(msqid, messages, msgflg=0, *, timeout=None)", uipc_msgsnd_many_front},
     {"msgrcv_many", "msgrcv_many(msqid, msgsz, count, msgtyp=0, msgflg=0, *, timeout=None)", uipc_msgrcv_many_front},
     {"semop", "semop(semid, sops)", uipc_semop_front},
+    {"mq_send", "mq_send(mqdes, msg, msg_prio=0)", uipc_mq_send_front},
+    {"mq_receive", "mq_receive(mqdes, msg)", uipc_mq_receive_front},
+    {"mq_timedsend", "mq_timedsend(mqdes, msg, msg_prio, abs_timeout)", uipc_mq_timedsend_front},
+    {"mq_timedreceive", "mq_timedreceive(mqdes, msg, abs_timeout)", uipc_mq_timedreceive_front},
+    {"sem_wait", "sem_wait(sem)", uipc_sem_wait_front},
+    {"sem_trywait", "sem_trywait(sem)", uipc_sem_trywait_front},
+    {"sem_post", "sem_post(sem)", uipc_sem_post_front},
 };
 
 /* The definition of a function that has the twin's docstring; it lives as long as the interpreter. */

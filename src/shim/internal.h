@@ -25,6 +25,9 @@ static inline uint64_t uipc_bit(int signum) { return UINT64_C(1) << (signum - 1)
 /* rt_sigprocmask(2) as the kernel has it, with -errno: 64 bits, glibc's reserved signals included. */
 int uipc_rt_sigprocmask(int how, const uint64_t *set, uint64_t *oldset);
 
+/* timers.c: what mq_notify(3) takes, too. */
+void uipc_sigevent_in(const struct uipc_sigevent *event, struct sigevent *sevp);
+
 /* siginfo_t decoded; `members` tells which parts of it the si_code makes meaningful. No field can bear its man-page
  * name: the C library defines many of them as macros. */
 enum {

@@ -212,6 +212,43 @@ int uipc_semctl_stat(int semid, int cmd, struct uipc_semid_ds *ds);
 int uipc_semctl_set(int semid, const struct uipc_semid_ds *ds);
 int uipc_semctl_info(int cmd, struct uipc_seminfo *info);
 
+/* mqueue.c: mq_overview(7). Times are CLOCK_REALTIME's. */
+struct uipc_mq_attr {
+    int64_t flags;
+    int64_t maxmsg;
+    int64_t msgsize;
+    int64_t curmsgs;
+};
+int uipc_mq_open(const char *name, int oflag, unsigned int mode, const struct uipc_mq_attr *attr);
+int uipc_mq_close(int mqdes);
+int uipc_mq_unlink(const char *name);
+int uipc_mq_send(int mqdes, const void *msg, size_t len, unsigned int prio);
+int uipc_mq_timedsend(int mqdes, const void *msg, size_t len, unsigned int prio, int64_t sec, int64_t nsec);
+int64_t uipc_mq_receive(int mqdes, void *msg, size_t len, unsigned int *prio);
+int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *prio, int64_t sec, int64_t nsec);
+int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr);
+int uipc_mq_setattr(int mqdes, const struct uipc_mq_attr *newattr, struct uipc_mq_attr *oldattr);
+int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event);
+
+/* semaphore.c: sem_overview(7). What lies at an address is looked at before each use, and -EINVAL when it is none. */
+int64_t uipc_sem_size(void);
+int64_t uipc_sem_alignment(void);
+int uipc_sem_open(const char *name, int oflag, unsigned int mode, unsigned int value, uint64_t *address);
+int uipc_sem_close(uint64_t address);
+int uipc_sem_unlink(const char *name);
+int uipc_sem_init(uint64_t address, int pshared, unsigned int value);
+int uipc_sem_destroy(uint64_t address);
+int uipc_sem_trywait(uint64_t address);
+int uipc_sem_wait(uint64_t address);
+int uipc_sem_timedwait(uint64_t address, int64_t sec, int64_t nsec);
+int uipc_sem_clockwait(uint64_t address, int clockid, int64_t sec, int64_t nsec);
+int uipc_sem_post(uint64_t address);
+int uipc_sem_getvalue(uint64_t address, int *sval);
+
+/* shm.c: shm_overview(7) */
+int uipc_shm_open(const char *name, int oflag, unsigned int mode);
+int uipc_shm_unlink(const char *name);
+
 /* mapping.c: mmap(2) and what is done to mappings */
 int64_t uipc_page_size(void);
 int uipc_mmap(uint64_t hint, size_t length, int prot, int flags, int fd, int64_t offset, uint64_t *address);

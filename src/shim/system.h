@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <limits.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>

@@ -55,18 +55,22 @@ int uipc_getitimer(int which, struct uipc_itimerspec *value) {
     return result;
 }
 
+void uipc_sigevent_in(const struct uipc_sigevent *event, struct sigevent *sevp) {
+    memset(sevp, 0, sizeof *sevp);
+    sevp->sigev_notify = event->notify;
+    sevp->sigev_signo = event->signo;
+    sevp->sigev_notify_thread_id = event->notify_thread_id;
+    if (event->value_is_ptr) {
+        sevp->sigev_value.sival_ptr = (void *)(uintptr_t)event->value_ptr;
+    } else {
+        sevp->sigev_value.sival_int = event->value_int;
+    }
+}
+
 int uipc_timer_create(int clockid, const struct uipc_sigevent *event, int *timerid) {
     struct sigevent sevp;
     if (event != NULL) {
-        memset(&sevp, 0, sizeof sevp);
-        sevp.sigev_notify = event->notify;
-        sevp.sigev_signo = event->signo;
-        sevp.sigev_notify_thread_id = event->notify_thread_id;
-        if (event->value_is_ptr) {
-            sevp.sigev_value.sival_ptr = (void *)(uintptr_t)event->value_ptr;
-        } else {
-            sevp.sigev_value.sival_int = event->value_int;
-        }
+        uipc_sigevent_in(event, &sevp);
     }
     return uipc_result((int)syscall(SYS_timer_create, clockid, event == NULL ? NULL : &sevp, timerid));
 }

@@ -66,9 +66,42 @@ class Things:
         self.released_view.release()
 
     @cached_property
+    def mqdes(self) -> int:
+        """Without a name, and as small as can be."""
+        mqdes = _small_queue("/unixipc-wrong")
+        libc.mq_unlink("/unixipc-wrong")
+        return mqdes
+
+    @cached_property
+    def named(self) -> libc.Sem:
+        semaphore = libc.sem_open("/unixipc-wrong", libc.O_CREAT | libc.O_EXCL, 0o600, 1)
+        libc.sem_unlink("/unixipc-wrong")
+        return semaphore
+
+    @cached_property
+    def unnamed(self) -> libc.Sem:
+        """It lies in memory that holds what is no semaphore."""
+        memory = libc.mmap(None, PAGE, BOTH, libc.MAP_SHARED | libc.MAP_ANONYMOUS)
+        memoryview(memory)[:] = b"\xff" * PAGE
+        return libc.Sem(memory)
+
+    @cached_property
+    def closed_semaphore(self) -> libc.Sem:
+        semaphore = libc.Sem(libc.mmap(None, PAGE, BOTH, libc.MAP_SHARED | libc.MAP_ANONYMOUS))
+        libc.sem_init(semaphore, 1, 1)
+        libc.sem_destroy(semaphore)
+        return semaphore
+
+    @cached_property
     def timer(self) -> int:
         """Made when it is asked for: of timers, a user can have only so many."""
         return libc.timer_create(libc.CLOCK_MONOTONIC)
+
+
+def _small_queue(
+    name: str, oflag: int = libc.O_CREAT | libc.O_RDWR | libc.O_NONBLOCK, mode: int = 0o600, maxmsg: int = 1
+) -> int:
+    return libc.mq_open(name, oflag, mode, libc.MqAttr(0, maxmsg, 10))
 
 
 class Thing(NamedTuple):
@@ -140,6 +173,18 @@ def _made(get: Callable[..., int], control: Callable[..., object]) -> Callable[.
     return make
 
 
+def _opened(open_it: Callable[..., Any], close: Callable[[Any], object], unlink: Callable[[Any], object]) -> Any:
+    """The call; what it opens although it should not is closed and removed again."""
+
+    def opened(name: object, *args: object) -> object:
+        thing = open_it(name, *args)
+        close(thing)
+        unlink(name)
+        return thing
+
+    return opened
+
+
 def _part_of(call: Callable[..., object], *more: object) -> Callable[..., object]:
     def part(memory: object, offset: object, length: object) -> object:
         return call(memory, *more, offset=offset, length=length)
@@ -153,6 +198,21 @@ TIMER = Thing("timer")
 SPEC = libc.Itimerspec(0, 0)
 NO_SPEC: Values = [None, *NO_NUMBER[1:], 5, 1.5, (0, 0)]
 NO_SECONDS: Values = [*NO_NUMBER, -1, -0.5, float("inf"), float("-inf"), 2**63, 2**100, 10**400]
+
+MQDES, NAMED, UNNAMED = Thing("mqdes"), Thing("named"), Thing("unnamed")
+NO_MQDES = [*NO_INT, -1, -100, 2**20, Thing("reader"), Thing("file")]
+NO_NAME: Values = [*NO_PATH, "/", "/a/b", "/" + "x" * 256, Path("/dev/null/x")]
+NO_PRIO = [*NO_UNSIGNED, libc.MQ_PRIO_MAX]
+NO_TIME: Values = [*NO_NUMBER, float("inf"), float("-inf"), 2**63, 2**100]
+NO_ATTR: Values = [
+    *NO_NUMBER[1:],
+    5,
+    libc.MqAttr(),
+    *(libc.MqAttr(0, wrong, 10) for wrong in (-1, 0, 2**31, 2**62, 2**63, None)),  # type: ignore[arg-type]
+    *(libc.MqAttr(0, 1, wrong) for wrong in (-1, 0, 2**31, 2**62, 2**63, None)),  # type: ignore[arg-type]
+]
+NO_SEM: Values = [*NO_NUMBER, 0, -1, 2**63, MAPPING, Thing("closed_semaphore")]
+NO_SEM_VALUE = [*NO_UNSIGNED, 2**31, 2**32 - 1]
 
 MREMAP_FIXED = libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED
 DONTUNMAP = libc.MREMAP_MAYMOVE | libc.MREMAP_DONTUNMAP
@@ -401,6 +461,74 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
     ),
     "SignalSet": (untyped.SignalSet, [((), [None, *NO_SET])]),
     "SignalSet.from_mask": (untyped.SignalSet.from_mask, [(0, NO_NUMBER)]),
+    "mq_open": (
+        _opened(untyped.mq_open, libc.mq_close, libc.mq_unlink),
+        [
+            ("/unixipc-wrong", NO_NAME),
+            (libc.O_CREAT | libc.O_RDWR, [*NO_INT, 0]),
+            (0o600, NO_UNSIGNED),
+            (libc.MqAttr(0, 1, 10), NO_ATTR),
+        ],
+    ),
+    "mq_close": (untyped.mq_close, [(-1, NO_FD)]),
+    "mq_unlink": (untyped.mq_unlink, [("/unixipc-wrong", NO_NAME)]),
+    "mq_send": (untyped.mq_send, [(MQDES, NO_MQDES), (b"", [*NO_BUFFER, bytes(11)]), (0, NO_PRIO)]),
+    "mq_timedsend": (
+        untyped.mq_timedsend,
+        [(MQDES, NO_MQDES), (b"", [*NO_BUFFER, bytes(11)]), (0, NO_PRIO), (0, [*NO_TIME, -1, -1e-9])],
+    ),
+    "mq_receive": (untyped.mq_receive, [(MQDES, NO_MQDES), (10, [*NO_SIZE, 0, 9, bytearray(9), bytes(10)])]),
+    "mq_timedreceive": (
+        untyped.mq_timedreceive,
+        [(MQDES, NO_MQDES), (10, [*NO_SIZE, 0, 9, bytearray(9), bytes(10)]), (0, [*NO_TIME, -1, -1e-9])],
+    ),
+    "mq_getattr": (untyped.mq_getattr, [(MQDES, NO_MQDES)]),
+    "mq_setattr": (
+        untyped.mq_setattr,
+        [
+            (MQDES, NO_MQDES),
+            (libc.MqAttr(), [*NO_NUMBER, *(untyped.MqAttr(wrong) for wrong in (None, 1.5, 1, -1, 2**63))]),
+        ],
+    ),
+    "mq_notify": (
+        untyped.mq_notify,
+        [(MQDES, NO_MQDES), (None, [*NO_NUMBER[1:], 5, libc.Sigevent(0, 0), libc.Sigevent(0, 33)])],
+    ),
+    "sem_open": (
+        _opened(untyped.sem_open, libc.sem_close, libc.sem_unlink),
+        [
+            ("/unixipc-wrong", [*NO_NAME, "/" + "x" * 252]),
+            (libc.O_CREAT, [*NO_INT, 0, -1, libc.O_CREAT | libc.O_TRUNC, libc.O_CREAT | os.O_PATH]),
+            (0o600, NO_UNSIGNED),
+            (1, NO_SEM_VALUE),
+        ],
+    ),
+    "Sem": (
+        lambda *args: untyped.sem_destroy(untyped.Sem(*args)),
+        [(MAPPING, NO_MEMORY), (0, [*NO_OFFSET, 1, 4, 4 * PAGE, 4 * PAGE - 24])],
+    ),
+    "sem_close": (untyped.sem_close, [(None, [*NO_SEM, UNNAMED])]),
+    "sem_unlink": (untyped.sem_unlink, [("/unixipc-wrong", NO_NAME)]),
+    "sem_init": (untyped.sem_init, [(UNNAMED, [*NO_SEM, NAMED]), (1, NO_INT), (1, NO_SEM_VALUE)]),
+    "sem_destroy": (untyped.sem_destroy, [(None, [*NO_SEM, NAMED])]),
+    "sem_wait": (untyped.sem_wait, [(None, [*NO_SEM, UNNAMED])]),
+    "sem_trywait": (untyped.sem_trywait, [(None, [*NO_SEM, UNNAMED])]),
+    "sem_timedwait": (untyped.sem_timedwait, [(NAMED, [*NO_SEM, UNNAMED]), (0, NO_TIME)]),
+    "sem_clockwait": (
+        untyped.sem_clockwait,
+        [(NAMED, [*NO_SEM, UNNAMED]), (libc.CLOCK_MONOTONIC, [*NO_INT, -1, 2, 99]), (0, NO_TIME)],
+    ),
+    "sem_post": (untyped.sem_post, [(None, [*NO_SEM, UNNAMED])]),
+    "sem_getvalue": (untyped.sem_getvalue, [(None, [*NO_SEM, UNNAMED])]),
+    "shm_open": (
+        _opened(untyped.shm_open, os.close, libc.shm_unlink),
+        [
+            ("/unixipc-wrong", NO_NAME),
+            (libc.O_CREAT | libc.O_RDWR, [*NO_INT, 0]),
+            (0o600, NO_UNSIGNED),
+        ],
+    ),
+    "shm_unlink": (untyped.shm_unlink, [("/unixipc-wrong", NO_NAME)]),
     "prctl": (
         untyped.prctl,
         [(libc.PR_SET_CHILD_SUBREAPER, [*NO_INT, 0, 99]), (0, NO_LONG_UNSIGNED)],
@@ -821,6 +949,7 @@ BUFFERS: dict[str, Callable[[], bytes | bytearray | memoryview]] = {
 SENDERS: dict[str, Callable[[Any], object]] = {
     "write": lambda data: libc.write(-1, data),
     "msgsnd": lambda data: libc.msgsnd(-1, 1, data),
+    "mq_send": lambda data: libc.mq_send(-1, data),
 }
 
 

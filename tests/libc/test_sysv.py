@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import pytest
 from conftest import sleeps
 
-from unixipc.testing import DEADLINE, Gate
 from unixipc import _cpython, libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

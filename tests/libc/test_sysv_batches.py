@@ -9,12 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing import Gate
+    from unixipc.testing.plugin import Fork
 
 SHORT = 0.02
 
@@ -28,7 +31,7 @@ def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
-def queue(leaves_nothing_behind: None) -> Iterator[int]:
+def queue() -> Iterator[int]:
     msqid = libc.msgget(libc.IPC_PRIVATE, 0o600 | libc.IPC_CREAT)
     yield msqid
     with suppress(OSError):  # the test may have removed it
@@ -167,4 +170,4 @@ def test_many_are_told_how_their_wait_ended(
         child.kill(libc.SIGUSR1)
     expected = libc.IdentifierRemovedError if ending == "removal" else InterruptedError
     with pytest.raises(expected, match=call.removesuffix("_many")):
-        child.result(DEADLINE)
+        child.result()

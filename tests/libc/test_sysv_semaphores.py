@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import _cpython, libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unixipc import processes
+    from unixipc.testing.plugin import Fork
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
-def semid(leaves_nothing_behind: None) -> Iterator[int]:
+def semid() -> Iterator[int]:
     semid = libc.semget(libc.IPC_PRIVATE, len(START), 0o600 | libc.IPC_CREAT)
     libc.semctl(semid, 0, libc.SETALL, START)
     yield semid
@@ -228,7 +230,7 @@ def test_a_blocked_operation_goes_on_when_it_can(
     libc.semop(semid, [(1, 1)])
     assert values(semid) == [1, 1, 5]
     libc.semop(semid, [(1, 1)])
-    child.result(DEADLINE)
+    child.result()
     assert values(semid) == [1, 0, 0]
 
 
@@ -244,7 +246,7 @@ def test_who_waits_for_zero_is_counted_and_woken(semid: int, fork: Fork, gate: C
     until_blocked(child)
     assert (libc.semctl(semid, 0, libc.GETZCNT), libc.semctl(semid, 0, libc.GETNCNT)) == (1, 0)
     libc.semop(semid, [(0, -1)])
-    child.result(DEADLINE)
+    child.result()
     assert libc.semctl(semid, 0, libc.GETZCNT) == 0
 
 
@@ -282,7 +284,7 @@ def test_removal_while_waiting_is_told(semid: int, fork: Fork, gate: Callable[[]
     until_blocked(child)
     libc.semctl(semid, 0, libc.IPC_RMID)
     with pytest.raises(libc.IdentifierRemovedError, match="semop"):
-        child.result(DEADLINE)
+        child.result()
 
 
 @pytest.mark.parametrize("flags", [0, libc.SA_RESTART], ids=["plain", "SA_RESTART"])
@@ -309,7 +311,7 @@ def test_a_handler_interrupts_the_wait_once_it_has_run(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == ["handler", "interrupted"]
+    assert child.result() == ["handler", "interrupted"]
     assert values(semid) == START
 
 
@@ -321,7 +323,7 @@ def test_many_processes_add_up(semid: int, fork: Fork) -> None:
             libc.semop(semid, [(0, 1)])
 
     for child in [fork(count) for _ in range(4)]:
-        child.result(DEADLINE)
+        child.result()
     assert values(semid) == [1, 800, 5]
 
 
@@ -334,7 +336,7 @@ def test_undo_gives_back_what_a_process_had_when_it_ended(semid: int, fork: Fork
         libc.semop(semid, [(2, -1)])
         return values(semid)
 
-    assert fork(take).result(DEADLINE) == [0, 2, 1]
+    assert fork(take).result() == [0, 2, 1]
     assert values(semid) == [1, 0, 4]
 
 
@@ -356,7 +358,7 @@ def test_undo_of_a_killed_process_wakes_who_waits(semid: int, fork: Fork, gate: 
     ready.wait()
     until_blocked(waiter)
     owner.kill(libc.SIGKILL)
-    waiter.result(DEADLINE)
+    waiter.result()
     assert values(semid) == [0, 0, 5]
 
 
@@ -365,7 +367,7 @@ def test_a_value_that_is_set_is_not_undone(semid: int, fork: Fork) -> None:
         libc.semop(semid, [(2, -3, libc.SEM_UNDO)])
         libc.semctl(semid, 2, libc.SETVAL, 9)
 
-    fork(take).result(DEADLINE)
+    fork(take).result()
     assert values(semid) == [1, 0, 9]
 
 
@@ -390,7 +392,7 @@ def test_a_value_set_wakes_who_waits(semid: int, fork: Fork, gate: Callable[[], 
     ready.wait()
     until_blocked(child)
     libc.semctl(semid, 1, libc.SETVAL, 3)
-    child.result(DEADLINE)
+    child.result()
     assert values(semid) == [1, 1, 5]
 
 
@@ -421,7 +423,7 @@ def test_a_number_beyond_the_set_is_refused(semid: int, semnum: int) -> None:
 
 def test_getpid_names_who_operated_last(semid: int, fork: Fork) -> None:
     child = fork(libc.semop, semid, [(0, -1)])
-    child.result(DEADLINE)
+    child.result()
     assert libc.semctl(semid, 0, libc.GETPID) == child.pid
 
 
@@ -448,12 +450,12 @@ def test_ipc_set_changes_the_mode_and_nothing_else(semid: int) -> None:
 def test_another_user_is_refused_until_the_set_is_given_to_him(semid: int, fork: Fork) -> None:
     for cmd in (libc.GETVAL, libc.GETALL, libc.IPC_STAT, libc.IPC_RMID):
         with pytest.raises(PermissionError, match="semctl"):
-            fork(as_nobody, lambda cmd=cmd: libc.semctl(semid, 0, cmd)).result(DEADLINE)
+            fork(as_nobody, lambda cmd=cmd: libc.semctl(semid, 0, cmd)).result()
     with pytest.raises(PermissionError, match="semop"):
-        fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result(DEADLINE)
+        fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result()
     ds = libc.semctl(semid, 0, libc.IPC_STAT)
     libc.semctl(semid, 0, libc.IPC_SET, replace(ds, sem_perm=replace(ds.sem_perm, uid=NOBODY, gid=NOBODY)))
-    fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result(DEADLINE)
+    fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result()
     assert values(semid) == [2, 0, 5]
 
 
@@ -461,9 +463,9 @@ def test_another_user_is_refused_until_the_set_is_given_to_him(semid: int, fork:
 def test_setall_of_a_set_that_may_only_be_changed_says_that_it_must_be_readable(semid: int, fork: Fork) -> None:
     ds = libc.semctl(semid, 0, libc.IPC_STAT)
     libc.semctl(semid, 0, libc.IPC_SET, replace(ds, sem_perm=replace(ds.sem_perm, mode=0o602)))
-    fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result(DEADLINE)
+    fork(as_nobody, lambda: libc.semop(semid, [(0, 1)])).result()
     with pytest.raises(PermissionError, match="mode refuses to read it"):
-        fork(as_nobody, lambda: libc.semctl(semid, 0, libc.SETALL, [1, 1, 1])).result(DEADLINE)
+        fork(as_nobody, lambda: libc.semctl(semid, 0, libc.SETALL, [1, 1, 1])).result()
 
 
 def test_ipc_info_says_the_limits_and_sem_info_what_is_used(semid: int) -> None:
@@ -495,9 +497,9 @@ def test_sem_stat_finds_a_set_by_its_index(semid: int) -> None:
 @needs_root
 def test_sem_stat_any_needs_no_permission_where_sem_stat_does(semid: int, fork: Fork) -> None:
     index = sem_index(semid)
-    assert fork(as_nobody, lambda: libc.semctl(index, 0, libc.SEM_STAT_ANY)[0]).result(DEADLINE) == semid
+    assert fork(as_nobody, lambda: libc.semctl(index, 0, libc.SEM_STAT_ANY)[0]).result() == semid
     with pytest.raises(PermissionError, match="semctl"):
-        fork(as_nobody, lambda: libc.semctl(index, 0, libc.SEM_STAT)).result(DEADLINE)
+        fork(as_nobody, lambda: libc.semctl(index, 0, libc.SEM_STAT)).result()
 
 
 def test_an_error_names_the_call_its_subject_and_what_to_do(semid: int) -> None:

@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate, sleeps
+from conftest import sleeps
 
 from unixipc import libc
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unixipc import processes
+    from unixipc.testing.plugin import Fork
 
 SHORT = 0.02
 
 
 @pytest.fixture
-def queue(leaves_nothing_behind: None) -> Iterator[int]:
+def queue() -> Iterator[int]:
     msqid = libc.msgget(libc.IPC_PRIVATE, 0o600 | libc.IPC_CREAT)
     yield msqid
     with suppress(OSError):  # the test may have removed it
@@ -122,7 +124,7 @@ def test_what_comes_in_time_is_taken(
     libc.msgrcv(queue, 100)
     if call.startswith("msgrcv"):
         libc.msgsnd(queue, 2, b"in time")
-    child.result(DEADLINE)
+    child.result()
     assert libc.msgctl(queue, libc.IPC_STAT).msg_qnum == int(call.startswith("msgsnd"))
 
 
@@ -164,7 +166,7 @@ def test_removal_while_waiting_is_told(queue: int, fork: Fork, gate: Callable[[]
     until_blocked(child)
     libc.msgctl(queue, libc.IPC_RMID)
     with pytest.raises(libc.IdentifierRemovedError, match=call):
-        child.result(DEADLINE)
+        child.result()
 
 
 # -- threads --
@@ -258,7 +260,7 @@ def test_the_main_thread_s_call_is_not_interrupted(queue: int, fork: Fork) -> No
         thread.join()
         return got
 
-    assert fork(main).result(DEADLINE) == b"done"
+    assert fork(main).result() == b"done"
 
 
 def test_a_child_forked_while_another_thread_waits_has_timeouts_of_its_own(queue: int) -> None:
@@ -315,7 +317,7 @@ def test_a_handler_interrupts_the_wait_once_it_has_run(
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGUSR1)
-    assert child.result(DEADLINE) == ["handler"]
+    assert child.result() == ["handler"]
 
 
 def test_what_the_handler_raises_comes_out_of_the_wait(queue: int, fork: Fork, gate: Callable[[], Gate]) -> None:
@@ -330,7 +332,7 @@ def test_what_the_handler_raises_comes_out_of_the_wait(queue: int, fork: Fork, g
     until_blocked(child)
     child.kill(libc.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_a_flood_of_signals_does_not_keep_a_wait_from_ending(queue: int, fork: Fork) -> None:
@@ -355,7 +357,7 @@ def test_a_flood_of_signals_does_not_keep_a_wait_from_ending(queue: int, fork: F
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 return count
 
-    assert fork(waits).result(DEADLINE) > 0
+    assert fork(waits).result() > 0
 
 
 def blocks_everything(msqid: int, *, main: bool) -> libc.SignalSet:
@@ -387,7 +389,7 @@ def test_a_thread_that_blocks_every_signal_times_out_and_goes_on_to_block_them(
         return blocks_everything(queue, main=main)
 
     expected = libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP}
-    assert fork(waits).result(DEADLINE) == expected
+    assert fork(waits).result() == expected
 
 
 def test_signals_that_are_pending_stay_so(queue: int, fork: Fork) -> None:
@@ -398,7 +400,7 @@ def test_signals_that_are_pending_stay_so(queue: int, fork: Fork) -> None:
         times_out(queue)
         return libc.sigpending()
 
-    assert fork(waits).result(DEADLINE) == libc.SignalSet([libc.SIGURG, libc.SIGRTMAX])
+    assert fork(waits).result() == libc.SignalSet([libc.SIGURG, libc.SIGRTMAX])
 
 
 @pytest.mark.parametrize("main", [True, False])
@@ -444,7 +446,7 @@ def test_signals_that_come_during_the_wait_are_pending_afterwards_in_order_with_
         for value in range(1 if number == libc.SIGURG else 3):
             libc.sigqueue(child.pid, number, value)
             sent.append((number, value))
-    assert sorted(child.result(DEADLINE)) == sorted(sent)
+    assert sorted(child.result()) == sorted(sent)
 
 
 @pytest.mark.parametrize("install", ["libc", "signal"])
@@ -461,7 +463,7 @@ def test_a_handler_of_the_signal_that_would_be_taken_is_never_called(queue: int,
         in_threads(lambda: times_out(queue))
         return calls
 
-    assert fork(waits).result(DEADLINE) == []
+    assert fork(waits).result() == []
 
 
 def test_a_signal_that_is_taken_is_told_as_not_handled_and_can_be_had_back(queue: int, fork: Fork) -> None:
@@ -473,7 +475,7 @@ def test_a_signal_that_is_taken_is_told_as_not_handled_and_can_be_had_back(queue
         libc.raise_(libc.SIGURG)
         return calls
 
-    assert fork(waits).result(DEADLINE) == [libc.SIGURG]
+    assert fork(waits).result() == [libc.SIGURG]
 
 
 def test_a_handler_may_itself_wait_with_a_timeout(queue: int, fork: Fork) -> None:
@@ -488,7 +490,7 @@ def test_a_handler_may_itself_wait_with_a_timeout(queue: int, fork: Fork) -> Non
         libc.raise_(libc.SIGUSR1)
         return calls
 
-    assert fork(waits).result(DEADLINE) == [libc.SIGUSR1]
+    assert fork(waits).result() == [libc.SIGUSR1]
 
 
 def test_where_every_signal_is_handled_nothing_is_left_to_tell_the_time(queue: int, fork: Fork) -> None:
@@ -499,7 +501,7 @@ def test_where_every_signal_is_handled_nothing_is_left_to_tell_the_time(queue: i
             libc.msgrcv(queue, 100, timeout=SHORT)
         times_out(queue, timeout=0)
 
-    fork(waits).result(DEADLINE)
+    fork(waits).result()
 
 
 def test_where_no_timer_can_be_made_the_limit_is_named(queue: int, fork: Fork) -> None:
@@ -509,7 +511,7 @@ def test_where_no_timer_can_be_made_the_limit_is_named(queue: int, fork: Fork) -
             libc.msgrcv(queue, 100, timeout=SHORT)
         assert not libc.sigprocmask(libc.SIG_BLOCK)
 
-    fork(waits).result(DEADLINE)
+    fork(waits).result()
 
 
 def test_no_timer_is_left(queue: int) -> None:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
-from conftest import DEADLINE, sleeps
+from conftest import sleeps
 
 from unixipc import libc
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

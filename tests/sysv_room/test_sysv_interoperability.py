@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 from sysv_room.helpers import kept, until_blocked, unused_key
 
 from unixipc.sysv import MessageQueue, Semaphore, SemaphoreSet, SharedMemory
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from unixipc.testing.plugin import Fork
+
 
 @pytest.fixture
-def keep(leaves_nothing_behind: None) -> Iterator[Callable[[Any], Any]]:
+def keep() -> Iterator[Callable[[Any], Any]]:
     yield from kept()
 
 

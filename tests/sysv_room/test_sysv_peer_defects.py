@@ -16,13 +16,13 @@ from unixipc.sysv import MessageQueue, Semaphore, SemaphoreSet, SharedMemory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Fork
+    from unixipc.testing.plugin import Fork
 
 REPEATED = range(50)
 
 
 @pytest.fixture
-def keep(leaves_nothing_behind: None) -> Iterator[Callable[[Any], Any]]:
+def keep() -> Iterator[Callable[[Any], Any]]:
     yield from kept()
 
 

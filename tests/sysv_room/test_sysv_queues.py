@@ -11,21 +11,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 from sysv_room.helpers import NOBODY, as_nobody, interrupting, kept, messages, needs_root, until_blocked, unused_key
 
 from unixipc import libc, sysv
 from unixipc.sysv import MessageQueue
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SHORT = 0.02
 MIXED = [(3, b"three"), (1, b"one"), (5, b"five"), (1, b"uno"), (2, b"two")]
 
 
 @pytest.fixture
-def keep(leaves_nothing_behind: None) -> Iterator[Callable[[MessageQueue], MessageQueue]]:
+def keep() -> Iterator[Callable[[MessageQueue], MessageQueue]]:
     yield from kept()
 
 
@@ -124,7 +126,7 @@ def test_a_limit_that_is_refused_leaves_no_queue_behind(fork: Fork) -> None:
             MessageQueue.create(max_bytes=2**30)
 
     if os.geteuid() == 0:
-        fork(as_nobody, create).result(DEADLINE)
+        fork(as_nobody, create).result()
     else:
         create()
     for impossible in (2**31, 2**40, -(2**31) - 1):
@@ -146,7 +148,7 @@ def test_a_removed_queue_tells_who_waits_and_who_comes(
     until_blocked(child)
     queue.remove()
     with pytest.raises(libc.IdentifierRemovedError):
-        child.result(DEADLINE)
+        child.result()
     for call in (queue.receive, queue.status, queue.remove):
         with pytest.raises(OSError, match=r"no (queue|object) has this id"):
             call()
@@ -167,7 +169,7 @@ def test_the_status_tells_what_happened(queue: MessageQueue, fork: Fork) -> None
     assert (before.sender_pid, before.send_time, before.receive_time) == (None, None, None)
     assert (before.uid, before.creator_uid, before.gid) == (os.geteuid(), os.geteuid(), os.getegid())
     child = fork(queue.send, b"12345")
-    child.result(DEADLINE)
+    child.result()
     status = queue.status()
     assert (status.messages, status.bytes, status.sender_pid, status.receiver_pid) == (1, 5, child.pid, None)
     assert status.send_time is not None
@@ -179,15 +181,15 @@ def test_the_status_tells_what_happened(queue: MessageQueue, fork: Fork) -> None
 def test_another_user_is_refused_until_he_is_let_in(queue: MessageQueue, fork: Fork) -> None:
     for call in (lambda: queue.send(b""), queue.receive, queue.status, queue.remove):
         with pytest.raises(PermissionError):
-            fork(as_nobody, call).result(DEADLINE)
+            fork(as_nobody, call).result()
     with pytest.raises(PermissionError):
-        fork(as_nobody, lambda: queue.set_permissions(mode=0o666)).result(DEADLINE)
+        fork(as_nobody, lambda: queue.set_permissions(mode=0o666)).result()
     queue.set_permissions(mode=0o622)
-    fork(as_nobody, lambda: queue.send(b"let in")).result(DEADLINE)
+    fork(as_nobody, lambda: queue.send(b"let in")).result()
     with pytest.raises(PermissionError):
-        fork(as_nobody, queue.receive).result(DEADLINE)
+        fork(as_nobody, queue.receive).result()
     queue.set_permissions(uid=NOBODY, gid=NOBODY, mode=0o600)
-    assert fork(as_nobody, queue.receive).result(DEADLINE) == (1, b"let in")
+    assert fork(as_nobody, queue.receive).result() == (1, b"let in")
     status = queue.status()
     assert (status.uid, status.gid, status.creator_uid, status.mode) == (NOBODY, NOBODY, 0, 0o600)
 
@@ -316,7 +318,7 @@ def test_many_messages_fit_through_a_small_queue(keep: Callable[[MessageQueue], 
     while len(received) < len(texts):
         received += queue.receive_many(50, timeout=DEADLINE)
     assert received == texts
-    assert child.result(DEADLINE) == 1000
+    assert child.result() == 1000
 
 
 def test_so_many_went_before_time_was_up(keep: Callable[[MessageQueue], MessageQueue]) -> None:
@@ -375,7 +377,7 @@ def test_a_wait_goes_on_after_signals(
     ready.wait()
     time.sleep(0.05)  # so that signals come; not to wait for the child
     queue.send(b"after signals")
-    message, handlers = child.result(DEADLINE)
+    message, handlers = child.result()
     assert message == (1, b"after signals")
     assert handlers > 0
 
@@ -390,7 +392,7 @@ def test_a_timeout_is_kept_among_signals(queue: MessageQueue, fork: Fork) -> Non
 
         return interrupting(times_out)
 
-    in_time, handlers = fork(receive).result(DEADLINE)
+    in_time, handlers = fork(receive).result()
     assert in_time
     assert handlers > 0
 
@@ -410,4 +412,4 @@ def test_what_a_handler_raises_comes_out_as_it_is(queue: MessageQueue, fork: For
             raise
 
     with pytest.raises(ZeroDivisionError):
-        fork(receive).result(DEADLINE)
+        fork(receive).result()

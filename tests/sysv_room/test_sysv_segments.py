@@ -11,20 +11,22 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 from sysv_room.helpers import NOBODY, as_nobody, kept, needs_root, unused_key
 
 from unixipc import libc
 from unixipc.sysv import SharedMemory
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SIZE = 5000
 
 
 @pytest.fixture
-def keep(leaves_nothing_behind: None) -> Iterator[Callable[[SharedMemory], SharedMemory]]:
+def keep() -> Iterator[Callable[[SharedMemory], SharedMemory]]:
     yield from kept()
 
 
@@ -71,7 +73,7 @@ def test_parent_and_child_share_memory(memory: SharedMemory, fork: Fork) -> None
     def write() -> None:
         memoryview(memory)[-4:] = b"tail"
 
-    fork(write).result(DEADLINE)
+    fork(write).result()
     assert bytes(memory)[-4:] == b"tail"
 
 
@@ -156,7 +158,7 @@ def test_memory_that_cannot_be_attached_is_not_left_behind(fork: Fork) -> None:
         with pytest.raises(OSError, match="shmat"):
             SharedMemory.create(2**32, flags=libc.SHM_NORESERVE)
 
-    fork(create).result(DEADLINE)
+    fork(create).result()
 
 
 @pytest.mark.parametrize("size", [0, -1, 2**64, "1", 1.5])
@@ -173,16 +175,16 @@ def test_another_user_is_refused_until_he_is_let_in(memory: SharedMemory, fork: 
 
     for readonly in (True, False):
         with pytest.raises(PermissionError, match="mode refuses"):
-            fork(as_nobody, lambda readonly=readonly: look(readonly=readonly)).result(DEADLINE)
+            fork(as_nobody, lambda readonly=readonly: look(readonly=readonly)).result()
     with pytest.raises(PermissionError):
-        fork(as_nobody, memory.remove).result(DEADLINE)
+        fork(as_nobody, memory.remove).result()
     memory.set_permissions(mode=0o604)
-    assert fork(as_nobody, lambda: look(readonly=True)).result(DEADLINE) == b"\0"
+    assert fork(as_nobody, lambda: look(readonly=True)).result() == b"\0"
     with pytest.raises(PermissionError):
-        fork(as_nobody, lambda: look(readonly=False)).result(DEADLINE)
+        fork(as_nobody, lambda: look(readonly=False)).result()
     memory.set_permissions(uid=NOBODY)
-    assert fork(as_nobody, lambda: look(readonly=False)).result(DEADLINE) == b"\0"
-    fork(as_nobody, memory.remove).result(DEADLINE)
+    assert fork(as_nobody, lambda: look(readonly=False)).result() == b"\0"
+    fork(as_nobody, memory.remove).result()
     assert memory.status().removed
 
 

@@ -13,21 +13,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 from sysv_room.helpers import NOBODY, as_nobody, interrupting, kept, needs_root, until_blocked, unused_key
 
 from unixipc import libc
 from unixipc.sysv import Semaphore, SemaphoreSet
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 SHORT = 0.02
 SEMVMX = 32767
 
 
 @pytest.fixture
-def keep(leaves_nothing_behind: None) -> Iterator[Callable[[Any], Any]]:
+def keep() -> Iterator[Callable[[Any], Any]]:
     yield from kept()
 
 
@@ -105,7 +107,7 @@ def test_a_set_that_cannot_get_its_values_is_not_left_behind(fork: Fork) -> None
     def create_as_nobody() -> None:
         as_nobody(create)
 
-    fork(create_as_nobody if os.geteuid() == 0 else create).result(DEADLINE)
+    fork(create_as_nobody if os.geteuid() == 0 else create).result()
     with pytest.raises(FileNotFoundError):
         Semaphore.open(key)
 
@@ -141,7 +143,7 @@ def test_removal_is_told_to_who_waits_and_who_comes(semaphore: Semaphore, fork: 
     until_blocked(child)
     semaphore.remove()
     with pytest.raises(libc.IdentifierRemovedError):
-        child.result(DEADLINE)
+        child.result()
     for call in (semaphore.acquire, semaphore.status, semaphore.remove):
         with pytest.raises(OSError, match=r"no (set|object) has this id"):
             call()
@@ -175,7 +177,7 @@ def test_many_processes_make_one_set_with_its_values_once(
         children = [fork(begin, number) for number in range(6)]
         for opens in start:
             opens.open()
-        seen = [child.result(DEADLINE) for child in children]
+        seen = [child.result() for child in children]
         found = keep(SemaphoreSet.open(key))
         assert found.values == [0, 6, 4]
         assert all(values[2] == 4 for values in seen)
@@ -196,7 +198,7 @@ def test_an_opener_waits_until_the_set_has_its_values(fork: Fork, gate: Callable
             ready.wait()
             until_blocked(child)
         libc.semctl(semid, 0, libc.SETVAL, 7)
-        assert [child.result(DEADLINE) for child in children] == [7, 7]
+        assert [child.result() for child in children] == [7, 7]
     finally:
         libc.semctl(semid, 0, libc.IPC_RMID)
 
@@ -299,7 +301,7 @@ def test_what_a_killed_process_held_comes_back_with_undo(
     ready.wait()
     child.kill(libc.SIGKILL)
     with pytest.raises(Exception, match="SIGKILL"):
-        child.result(DEADLINE)
+        child.result()
     assert semaphore.value == left
 
 
@@ -319,7 +321,7 @@ def test_who_waits_is_counted(semaphore: Semaphore, fork: Fork, gate: Callable[[
     assert (semaphore.waiting_to_acquire, semaphore.waiting_for_zero) == (1, 1)
     semaphore.release()
     for child in (acquiring, zero):
-        child.result(DEADLINE)
+        child.result()
     assert semaphore.last_pid in (acquiring.pid, zero.pid)
     with pytest.raises(TimeoutError):
         semaphore.acquire(timeout=0)
@@ -346,7 +348,7 @@ def test_a_wait_goes_on_after_signals(
     ready.wait()
     time.sleep(0.05)  # so that signals come; not to wait for the child
     semaphore.release()
-    assert child.result(DEADLINE) > 0
+    assert child.result() > 0
 
 
 def test_a_timeout_is_kept_among_signals(semaphore: Semaphore, fork: Fork) -> None:
@@ -359,7 +361,7 @@ def test_a_timeout_is_kept_among_signals(semaphore: Semaphore, fork: Fork) -> No
 
         return interrupting(times_out)
 
-    in_time, handlers = fork(wait).result(DEADLINE)
+    in_time, handlers = fork(wait).result()
     assert in_time
     assert handlers > 0
 
@@ -464,7 +466,7 @@ def test_a_process_killed_amid_a_thousand_operations_leaves_the_values_as_they_w
     ready.wait()
     child.kill(libc.SIGKILL)
     with pytest.raises(Exception, match="SIGKILL"):
-        child.result(DEADLINE)
+        child.result()
     assert semaphores.values == start
 
 
@@ -473,7 +475,7 @@ def test_another_user_is_refused_until_he_is_let_in(semaphore: Semaphore, fork: 
     refused = (lambda: semaphore.acquire(timeout=0), semaphore.release, semaphore.status, semaphore.remove)
     for call in refused:
         with pytest.raises(PermissionError):
-            fork(as_nobody, call).result(DEADLINE)
+            fork(as_nobody, call).result()
     semaphore.set_permissions(uid=NOBODY)
-    fork(as_nobody, semaphore.acquire).result(DEADLINE)
+    fork(as_nobody, semaphore.acquire).result()
     assert semaphore.value == 1

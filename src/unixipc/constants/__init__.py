@@ -8,6 +8,7 @@ from unixipc.constants.fsopen import *
 from unixipc.constants.mapping import *
 from unixipc.constants.namespaces import *
 from unixipc.constants.pipes import *
+from unixipc.constants.posix import *
 from unixipc.constants.processes import *
 from unixipc.constants.signals import *
 from unixipc.constants.sysv import *

@@ -43,6 +43,14 @@ def int_argument(value: int, name: str) -> int:
     return number
 
 
+def unsigned_argument(value: int, name: str) -> int:
+    """Read a number, once, that C's unsigned int can hold."""
+    number = index(value)
+    if not 0 <= number < 2**32:
+        raise OverflowError(f"{name} is {number}: it must fit a C unsigned int")
+    return number
+
+
 @contextmanager
 def bytes_argument(data: Buffer, *, writable: bool = False) -> Iterator[_CBytes]:
     """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile: `writable` if C writes there.

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from operator import index
+from typing import TypeVar, overload
 
 from unixipc import _cpython
 from unixipc._check import check, check_made, failure
@@ -67,6 +68,9 @@ class Mapping(Memory):
     __slots__ = ()
 
 
+_M = TypeVar("_M", bound=Mapping)
+
+
 def _pages(length: int) -> int:
     return -(-length // PAGE_SIZE) * PAGE_SIZE
 
@@ -95,14 +99,32 @@ def _huge_page_size(flags: int) -> int:
         return next(sizes, 1)  # without one, the kernel itself will refuse
 
 
-def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> Mapping:
+@overload
+def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0) -> Mapping: ...
+@overload
+def mmap(
+    addr: int | Memory | None, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0, *, kind: type[_M]
+) -> _M: ...
+def mmap(
+    addr: int | Memory | None,
+    length: int,
+    prot: int,
+    flags: int,
+    fd: int = -1,
+    offset: int = 0,
+    *,
+    kind: type[Mapping] = Mapping,
+) -> Mapping:
     """Map a file or anonymous memory (mmap(2)).
 
     `addr` is None, a hint, or with MAP_FIXED the place. A fixed place must be free (FileExistsError otherwise), for
     what lies there may be the interpreter's own; to replace a mapping of one's own, give that object as `addr`: it is
     closed, and what it had beyond `length` is unmapped. Pages behind the end of a file are refused (ValueError), since
-    touching them would end the process; so would a file that somebody makes shorter while a view is held.
+    touching them would end the process; so would a file that somebody makes shorter while a view is held. `kind` is a
+    class of one's own that the result gets.
     """
+    if not issubclass(kind, Mapping):
+        raise TypeError(f"kind must be a subclass of Mapping, not {kind!r}")
     length, offset = size_argument(length, "length"), index(offset)
     prot, flags, fd = index(prot), index(flags), index(fd)
     if not flags & MAP_ANONYMOUS:
@@ -121,7 +143,7 @@ def mmap(addr: int | Memory | None, length: int, prot: int, flags: int, fd: int 
         flags = flags & ~MAP_FIXED | MAP_FIXED_NOREPLACE
     size = flags & MAP_HUGE_MASK << MAP_HUGE_SHIFT if flags & MAP_HUGETLB else 0
     subject = addr, length, Prot(prot), MapFlag(flags - size), fd, offset
-    made = _cpython.mmap(Mapping, target, place, length, prot, flags, fd, offset)
+    made = _cpython.mmap(kind, target, place, length, prot, flags, fd, offset)
     return check_made(made, "mmap", *subject, advice=_MAPPING)
 
 

@@ -74,7 +74,7 @@ def _timespec(seconds: float) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Sigevent:
-    """What happens when a timer expires (sigevent(3type)).
+    """What happens when a timer expires, or with `mq_notify` when a message comes (sigevent(3type)).
 
     `sigev_value` is the C int `sival_int` that comes as si_value; `pointer` sets the address `sival_ptr` instead. There
     is no SIGEV_THREAD (ValueError): the C library does that by itself, with threads that call C functions.
@@ -99,9 +99,9 @@ class Sigevent:
         if self.pointer is not None:
             object.__setattr__(self, "pointer", size_argument(self.pointer, "pointer"))
 
-    def _for_c(self) -> _Sigevent:
+    def _for_c(self, call: str) -> _Sigevent:
         if self.sigev_notify != SIGEV_NONE:
-            check_signal(self.sigev_signo, "timer_create")
+            check_signal(self.sigev_signo, call)
         return ffi.new(
             "struct uipc_sigevent *",
             (
@@ -145,7 +145,7 @@ def timer_create(clockid: int, sevp: Sigevent | None = None) -> int:
     """
     if sevp is not None and not isinstance(sevp, Sigevent):
         raise TypeError(f"sevp is a Sigevent, not {sevp!r}")
-    event = ffi.NULL if sevp is None else sevp._for_c()
+    event = ffi.NULL if sevp is None else sevp._for_c("timer_create")
     timerid = ffi.new("int *")
     check(lib.uipc_timer_create(index(clockid), event, timerid), "timer_create", clockid, advice=_CREATING)
     return timerid[0]

@@ -1,6 +1,6 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, native, pipes, processes, signals, sysv, timers
+from unixipc.cli.mechanisms import handlers, mappings, native, pipes, posix, processes, signals, sysv, timers
 
 MECHANISMS = (
     *signals.family,
@@ -8,6 +8,7 @@ MECHANISMS = (
     *native.family,
     *timers.family,
     *sysv.family,
+    *posix.family,
     *mappings.family,
     *pipes.family,
     *processes.family,

@@ -1,0 +1,139 @@
+/* Fronts of the hot calls of libc/mqueue.py and libc/semaphore.py: first without waiting and with the GIL held, then as
+ * the caller would wait. What the first try cannot do is left to the twin, for nothing has happened yet. */
+#include "cpython.h"
+
+#include "internal.h"
+
+#define MSGSIZE 8192
+
+/* The text of a message may be any plain buffer; whatever else it is, the twin says. */
+PyObject *uipc_mq_send_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int mqdes;
+    int prio = 0;
+    Py_buffer text;
+    if ((count != 2 && count != 3) || names != NULL || !uipc_are_ints(args, 1, &mqdes) ||
+        !uipc_are_ints(args + 2, count - 2, &prio) || prio < 0) {
+        return uipc_call_twin(module, "mq_send", args, count, names);
+    }
+    if (PyObject_GetBuffer(args[1], &text, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        return uipc_call_twin(module, "mq_send", args, count, names);
+    }
+    const size_t size = (size_t)text.len;
+    int result = uipc_mq_timedsend(mqdes, text.buf, size, (unsigned int)prio, 0, 0);
+    while (result == -ETIMEDOUT || result == -ERESTART) {
+        if (result == -ERESTART && uipc_run_handlers(module) < 0) {
+            break;
+        }
+        Py_BEGIN_ALLOW_THREADS;
+        result = uipc_mq_send(mqdes, text.buf, size, (unsigned int)prio);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&text);
+    if (result >= 0) {
+        Py_RETURN_NONE;
+    }
+    if (result == -EINTR) {
+        PyObject *const bytes = PyUnicode_FromFormat("%zu bytes", size);
+        uipc_raise_made(
+            PyObject_CallFunction(uipc_module(module)->failure, "isONi", EINTR, "mq_send", args[0], bytes, prio));
+    }
+    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_send", args, count, names);
+}
+
+/* A time that has long passed, the int 0: whether the call can be made at once. */
+static bool is_at_once(PyObject *abs_timeout) {
+    int when;
+    return uipc_are_ints(&abs_timeout, 1, &when) && when == 0;
+}
+
+PyObject *uipc_mq_timedsend_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int mqdes;
+    int prio;
+    Py_buffer text;
+    if (count == 4 && names == NULL && uipc_are_ints(args, 1, &mqdes) && uipc_are_ints(args + 2, 1, &prio) &&
+        prio >= 0 && is_at_once(args[3])) {
+        if (PyObject_GetBuffer(args[1], &text, PyBUF_SIMPLE) == 0) {
+            const int result = uipc_mq_timedsend(mqdes, text.buf, (size_t)text.len, (unsigned int)prio, 0, 0);
+            PyBuffer_Release(&text);
+            if (result >= 0) {
+                Py_RETURN_NONE;
+            }
+        }
+        PyErr_Clear();
+    }
+    return uipc_call_twin(module, "mq_timedsend", args, count, names);
+}
+
+PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[2]; /* mqdes, and the greatest length */
+    unsigned int prio;
+    char text[MSGSIZE];
+    if (count == 3 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0 && numbers[1] <= MSGSIZE &&
+        is_at_once(args[2])) {
+        const int64_t result = uipc_mq_timedreceive(numbers[0], text, (size_t)numbers[1], &prio, 0, 0);
+        if (result >= 0) {
+            PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
+            return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+        }
+    }
+    return uipc_call_twin(module, "mq_timedreceive", args, count, names);
+}
+
+PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[2]; /* mqdes, and the greatest length */
+    unsigned int prio;
+    char text[MSGSIZE];
+    if (count != 2 || names != NULL || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 || numbers[1] > MSGSIZE) {
+        return uipc_call_twin(module, "mq_receive", args, count, names);
+    }
+    const size_t size = (size_t)numbers[1];
+    int64_t result = uipc_mq_timedreceive(numbers[0], text, size, &prio, 0, 0);
+    while (result == -ETIMEDOUT || result == -ERESTART) {
+        if (result == -ERESTART && uipc_run_handlers(module) < 0) {
+            return NULL;
+        }
+        Py_BEGIN_ALLOW_THREADS;
+        result = uipc_mq_receive(numbers[0], text, size, &prio);
+        Py_END_ALLOW_THREADS;
+    }
+    if (result >= 0) {
+        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
+        return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+    }
+    if (result == -EINTR) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "mq_receive", args[0]));
+    }
+    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_receive", args, count, names);
+}
+
+/* Whether it is a semaphore of ours that is open. */
+static bool is_open(PyObject *module, PyObject *object, uint64_t *address) {
+    return PyObject_TypeCheck(object, (PyTypeObject *)uipc_module(module)->semaphore) &&
+           uipc_open_semaphore(object, address);
+}
+
+/* What is free already is taken at once; a wait is the twin's. */
+PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    uint64_t address;
+    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_trywait(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return uipc_call_twin(module, "sem_wait", args, count, names);
+}
+
+PyObject *uipc_sem_trywait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    uint64_t address;
+    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_trywait(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return uipc_call_twin(module, "sem_trywait", args, count, names);
+}
+
+PyObject *uipc_sem_post_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    uint64_t address;
+    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_post(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return uipc_call_twin(module, "sem_post", args, count, names);
+}

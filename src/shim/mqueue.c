@@ -1,0 +1,88 @@
+/* mq_overview(7): POSIX message queues. */
+#include "internal.h"
+
+#include <mqueue.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static void attr_out(const struct mq_attr *from, struct uipc_mq_attr *to) {
+    to->flags = from->mq_flags;
+    to->maxmsg = from->mq_maxmsg;
+    to->msgsize = from->mq_msgsize;
+    to->curmsgs = from->mq_curmsgs;
+}
+
+static struct mq_attr attr_in(const struct uipc_mq_attr *from) {
+    struct mq_attr to;
+    memset(&to, 0, sizeof to);
+    to.mq_flags = (__typeof__(to.mq_flags))from->flags;
+    to.mq_maxmsg = (__typeof__(to.mq_maxmsg))from->maxmsg;
+    to.mq_msgsize = (__typeof__(to.mq_msgsize))from->msgsize;
+    return to;
+}
+
+int uipc_mq_open(const char *name, int oflag, unsigned int mode, const struct uipc_mq_attr *attr) {
+    struct mq_attr wanted;
+    if (attr != NULL) {
+        wanted = attr_in(attr);
+    }
+    return uipc_result((int)mq_open(name, oflag, (mode_t)mode, attr == NULL ? NULL : &wanted));
+}
+
+int uipc_mq_close(int mqdes) { return uipc_result(mq_close((mqd_t)mqdes)); }
+
+int uipc_mq_unlink(const char *name) { return uipc_result(mq_unlink(name)); }
+
+int uipc_mq_send(int mqdes, const void *msg, size_t len, unsigned int prio) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy : (int)uipc_after_blocking(uipc_result(mq_send((mqd_t)mqdes, msg, len, prio)), true);
+}
+
+int uipc_mq_timedsend(int mqdes, const void *msg, size_t len, unsigned int prio, int64_t sec, int64_t nsec) {
+    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy
+                    : (int)uipc_after_blocking(uipc_result(mq_timedsend((mqd_t)mqdes, msg, len, prio, &until)), true);
+}
+
+int64_t uipc_mq_receive(int mqdes, void *msg, size_t len, unsigned int *prio) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(mq_receive((mqd_t)mqdes, msg, len, prio)), true);
+}
+
+int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *prio, int64_t sec, int64_t nsec) {
+    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy
+                    : uipc_after_blocking(uipc_result64(mq_timedreceive((mqd_t)mqdes, msg, len, prio, &until)), true);
+}
+
+int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr) {
+    struct mq_attr now;
+    const int result = uipc_result(mq_getattr((mqd_t)mqdes, &now));
+    if (result == 0) {
+        attr_out(&now, attr);
+    }
+    return result;
+}
+
+int uipc_mq_setattr(int mqdes, const struct uipc_mq_attr *newattr, struct uipc_mq_attr *oldattr) {
+    const struct mq_attr next = attr_in(newattr);
+    struct mq_attr before;
+    const int result = uipc_result(mq_setattr((mqd_t)mqdes, &next, &before));
+    if (result == 0) {
+        attr_out(&before, oldattr);
+    }
+    return result;
+}
+
+/* The kernel's own call: the C library's would start threads for SIGEV_THREAD. */
+int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event) {
+    struct sigevent sevp;
+    if (event != NULL) {
+        uipc_sigevent_in(event, &sevp);
+    }
+    return uipc_result((int)syscall(SYS_mq_notify, mqdes, event == NULL ? NULL : &sevp));
+}
