@@ -1,0 +1,405 @@
+"""What a child hands back, however badly it behaves: values, exceptions, exit codes, output."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from conftest import DEADLINE, Fork, Gate
+
+from unixipc import libc, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE = 100_000_000
+
+
+class NeedsArgumentsError(Exception):
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class EvilReduceError(Exception):
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError("no pickle")
+
+
+class ExitingReduceError(Exception):
+    def __reduce__(self) -> NoReturn:
+        sys.exit(7)
+
+
+class ExitsInParent:
+    def __reduce__(self) -> tuple[Callable[[int], NoReturn], tuple[int]]:
+        return sys.exit, (7,)
+
+
+class RaisesInParent:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int, int]]:
+        return divmod, (1, 0)
+
+
+class EvilReduce:
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError("no pickle")
+
+
+class ExitingReduce:
+    def __reduce__(self) -> NoReturn:
+        sys.exit(7)
+
+
+class NoException(Exception):
+    def __reduce__(self) -> tuple[type[int], tuple[()]]:
+        return int, ()
+
+
+def deep() -> list[Any]:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
+
+def throw(error: BaseException) -> NoReturn:
+    raise error
+
+
+# -- exceptions --
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NeedsArgumentsError(1, 2), "NeedsArgumentsError: 1 and 2"),
+        (SilentError(), "SilentError"),
+        (EvilReduceError("evil"), "EvilReduceError: evil"),
+        (ExitingReduceError("evil"), "ExitingReduceError: evil"),
+        (NoException("evil"), "NoException: evil"),
+    ],
+)
+def test_an_exception_that_cannot_be_pickled_or_made_again_comes_back_as_text(
+    fork: Fork, error: Exception, text: str
+) -> None:
+    with pytest.raises((ChildProcessError, SilentError)) as caught:
+        fork(throw, error).result(DEADLINE)
+    if not isinstance(caught.value, SilentError):
+        assert str(caught.value) == text
+    assert "in throw" in caught.value.__notes__[0]
+
+
+def test_an_exception_that_holds_what_does_not_pickle_comes_back_as_text(fork: Fork) -> None:
+    with pytest.raises(ChildProcessError, match="ValueError: <function"):
+        fork(throw, ValueError(lambda: 0)).result(DEADLINE)
+
+
+def test_causes_groups_and_oserrors_come_back(fork: Fork) -> None:
+    def fails() -> None:
+        try:
+            os.stat("/not there")
+        except OSError as error:
+            raise ExceptionGroup("two", [error, ValueError("2")]) from error
+
+    with pytest.raises(ExceptionGroup) as caught:
+        fork(fails).result(DEADLINE)
+    first = caught.value.exceptions[0]
+    assert isinstance(first, FileNotFoundError)
+    assert first.filename == "/not there"
+    assert "direct cause" in caught.value.__notes__[0]
+
+
+def test_an_exception_too_deep_to_be_pickled_comes_back_as_text(fork: Fork) -> None:
+    def recurses() -> None:
+        recurses()
+
+    with pytest.raises(RecursionError):
+        fork(recurses).result(DEADLINE)
+
+
+def test_result_can_be_asked_for_again(fork: Fork) -> None:
+    returning, raising = fork(int, "5"), fork(int, "x")
+    assert returning.result(DEADLINE) == returning.result(DEADLINE) == 5
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid literal") as caught:
+            raising.result(DEADLINE)
+        assert len(caught.value.__notes__) == 1
+
+
+# -- results --
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (lambda: 0, "function"),
+        (threading.Lock(), "lock"),
+        (EvilReduce(), "EvilReduce"),
+        (deep(), "list"),
+    ],
+    ids=["lambda", "lock", "evil", "deep"],
+)
+def test_a_result_that_does_not_pickle_is_an_error_that_names_its_type(fork: Fork, value: object, name: str) -> None:
+    child = fork(lambda: value)
+    with pytest.raises(TypeError, match=f"a {name} cannot be handed to the parent"):
+        child.result(DEADLINE)
+
+
+def test_a_result_whose_reduce_exits_is_the_child_s_own_exit(fork: Fork) -> None:
+    child = fork(ExitingReduce)
+    with pytest.raises(ChildProcessError):
+        child.result(DEADLINE)
+    assert child.returncode == 7
+
+
+@pytest.mark.parametrize("made", [RaisesInParent, ExitsInParent])
+def test_a_result_that_does_not_unpickle_is_an_error_in_the_parent(fork: Fork, made: type) -> None:
+    with pytest.raises(ChildProcessError, match=r"returned what does not unpickle: (ZeroDivisionError|SystemExit)"):
+        fork(made).result(DEADLINE)
+
+
+def test_a_result_of_many_megabytes_comes_back(fork: Fork) -> None:
+    result = fork(bytes, LARGE).result(DEADLINE)
+    assert len(result) == LARGE
+    assert not any(result[:: libc.PAGE_SIZE])
+
+
+def test_a_result_larger_than_the_largest_file_is_a_clear_error(fork: Fork) -> None:
+    def limited() -> bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (libc.PAGE_SIZE, resource.RLIM_INFINITY))
+        return bytes(100 * libc.PAGE_SIZE)
+
+    child = fork(limited)
+    with pytest.raises(OSError, match=r"(?i)file too large"):
+        child.result(DEADLINE)
+
+
+def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, pwrite = os.getpid(), os.pwrite
+
+    def dies(fd: int, data: Any, offset: int) -> int:
+        if os.getpid() != parent:
+            pwrite(fd, memoryview(data)[: len(data) // 2], offset)
+            libc.raise_(libc.SIGKILL)
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", dies)
+    child = fork(bytes, 1_000_000)
+    with pytest.raises(ChildProcessError, match="was killed by SIGKILL .* before its function returned"):
+        child.result(DEADLINE)
+
+
+def test_a_result_comes_while_a_grandchild_lives_on(fork: Fork) -> None:
+    def leaves() -> int:
+        grandchild = os.fork()
+        if grandchild == 0:
+            os.read(held, 1)
+            os._exit(0)
+        return grandchild
+
+    held, release = os.pipe()
+    try:
+        with processes.subreaper() as orphans:
+            grandchild = fork(leaves).result(DEADLINE)
+            assert orphans.pids() == {grandchild}
+            os.write(release, b"!")
+            assert [status.pid for status in orphans.reap(DEADLINE)] == [grandchild]
+    finally:
+        os.close(held)
+        os.close(release)
+
+
+def test_a_grandchild_that_returns_into_our_code_does_not_speak_for_the_child(fork: Fork) -> None:
+    def forks() -> str:
+        pid = os.fork()
+        if pid == 0:
+            return "grandchild"
+        os.waitpid(pid, 0)
+        return "child"
+
+    assert fork(forks).result(DEADLINE) == "child"
+
+
+# -- ends --
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        (None, 0, ""),
+        (0, 0, ""),
+        (3, 3, ""),
+        (True, 1, ""),
+        (-1, 255, ""),
+        (256, 0, ""),
+        ("it is over", 1, "it is over\n"),
+        ((1, 2), 1, "(1, 2)\n"),
+        (SilentError(), 1, ""),
+    ],
+)
+def test_sys_exit_ends_the_child_as_it_ends_a_program(
+    fork: Fork, capfd: pytest.CaptureFixture[str], code: object, status: int, said: str
+) -> None:
+    child = fork(sys.exit, code)  # type: ignore[arg-type]
+    with pytest.raises(ChildProcessError, match=f"exited with status {status}: SystemExit"):
+        child.result(DEADLINE)
+    assert child.returncode == status
+    assert capfd.readouterr().err.endswith(said)
+
+
+def test_a_keyboard_interrupt_kills_the_child_as_it_kills_a_program(fork: Fork) -> None:
+    child = fork(throw, KeyboardInterrupt())
+    with pytest.raises(ChildProcessError, match="was killed by SIGINT.*KeyboardInterrupt") as caught:
+        child.result(DEADLINE)
+    assert child.returncode == -libc.SIGINT
+    assert "in throw" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("error", [GeneratorExit("bye"), BaseException("base")])
+def test_other_exceptions_that_end_things_come_back_as_they_are(fork: Fork, error: BaseException) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        fork(throw, error).result(DEADLINE)
+
+
+def test_a_child_that_leaves_by_the_back_door_says_so(fork: Fork) -> None:
+    with pytest.raises(ChildProcessError, match="exited with status 0 before its function returned"):
+        fork(os._exit, 0).result(DEADLINE)
+
+
+def test_a_handler_that_raises_at_the_very_end_does_not_spoil_the_result(fork: Fork) -> None:
+    def child() -> str:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda signum: throw(ZeroDivisionError(signum))))
+        libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
+        libc.raise_(libc.SIGUSR1)
+        return "returned"
+
+    assert fork(child).result(DEADLINE) == "returned"
+
+
+# -- output --
+
+
+def test_output_is_neither_lost_nor_doubled(fork: Fork) -> None:
+    def parent() -> None:
+        os.dup2(writes, 1)
+        sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))  # noqa: SIM115 - as the interpreter's own
+        print("before")
+        with processes.fork(print, "within") as child:
+            child.wait(DEADLINE)
+        print("after")
+
+    reads, writes = os.pipe()
+    try:
+        fork(parent).result(DEADLINE)
+        assert os.read(reads, 100) == b"before\nwithin\nafter\n"
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+class Broken(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError("nobody reads")
+
+
+class Odd(io.StringIO):
+    def flush(self) -> None:
+        raise RuntimeError("odd")
+
+
+@pytest.mark.parametrize("stream", [None, _closed(), Broken(), Odd(), object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_cannot_be_flushed_costs_no_result(
+    fork: Fork, monkeypatch: pytest.MonkeyPatch, name: str, stream: object
+) -> None:
+    monkeypatch.setattr(sys, name, stream)
+    assert fork(int, "5").result(DEADLINE) == 5
+    with pytest.raises(ChildProcessError, match="SystemExit: words"):
+        fork(sys.exit, "words").result(DEADLINE)
+
+
+def test_a_child_whose_output_goes_nowhere_returns_nevertheless_and_exits_as_a_program_would(fork: Fork) -> None:
+    def prints() -> str:
+        sys.stdout = os.fdopen(os.dup(writes), "w")
+        print("lost")
+        return "returned"
+
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        child = fork(prints)
+        assert child.result(DEADLINE) == "returned"
+        assert child.returncode == 120
+    finally:
+        os.close(writes)
+
+
+# -- levels --
+
+
+def test_children_fork_children_several_levels_deep(fork: Fork) -> None:
+    def descend(level: int) -> list[int]:
+        if level == 0:
+            return []
+        with processes.fork(descend, level - 1) as child:
+            return [os.getppid(), *child.result(DEADLINE)]
+
+    line = fork(descend, 6).result(DEADLINE)
+    assert line[0] == os.getpid()
+    assert len(set(line)) == 6
+
+
+def test_an_exception_of_a_grandchild_carries_the_notes_of_all_generations(fork: Fork) -> None:
+    def child() -> None:
+        with processes.fork(int, "x") as grandchild:
+            grandchild.result(DEADLINE)
+
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        fork(child).result(DEADLINE)
+    assert [note.partition(" ")[0] for note in caught.value.__notes__] == ["In", "In"]
+
+
+def test_a_signal_handler_may_fork(fork: Fork) -> None:
+    def child() -> list[int]:
+        found: list[int] = []
+
+        def handler(signum: int) -> None:
+            with processes.fork(int, signum) as grandchild:
+                found.append(grandchild.result(DEADLINE))
+
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handler))
+        libc.sigaction(libc.SIGRTMIN, libc.Sigaction(handler))
+        libc.raise_(libc.SIGUSR1)
+        libc.sigqueue(os.getpid(), libc.SIGRTMIN, 1)
+        return found
+
+    assert fork(child).result(DEADLINE) == [libc.SIGUSR1, libc.SIGRTMIN]
+
+
+def test_a_child_that_closed_all_descriptors_still_hands_back_its_end(fork: Fork, gate: Callable[[], Gate]) -> None:
+    def closes() -> int:
+        with suppress(OSError):
+            os.closerange(3, 1000)
+        return 1
+
+    with pytest.raises((ChildProcessError, OSError)):
+        fork(closes).result(DEADLINE)
