@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import sys
 import threading
-from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
+from conftest import DEADLINE, Fork
 
 from unixipc import libc, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-LARGE = 100_000_000
 
 
 class NeedsArgumentsError(Exception):
@@ -63,7 +60,7 @@ class ExitingReduce:
         sys.exit(7)
 
 
-class NoException(Exception):
+class NotOneError(Exception):
     def __reduce__(self) -> tuple[type[int], tuple[()]]:
         return int, ()
 
@@ -89,16 +86,15 @@ def throw(error: BaseException) -> NoReturn:
         (SilentError(), "SilentError"),
         (EvilReduceError("evil"), "EvilReduceError: evil"),
         (ExitingReduceError("evil"), "ExitingReduceError: evil"),
-        (NoException("evil"), "NoException: evil"),
+        (NotOneError("evil"), "NotOneError: evil"),
     ],
 )
-def test_an_exception_that_cannot_be_pickled_or_made_again_comes_back_as_text(
+def test_an_exception_whose_class_does_wrong_comes_back_as_itself_or_as_text(
     fork: Fork, error: Exception, text: str
 ) -> None:
-    with pytest.raises((ChildProcessError, SilentError)) as caught:
+    with pytest.raises((ChildProcessError, type(error))) as caught:
         fork(throw, error).result(DEADLINE)
-    if not isinstance(caught.value, SilentError):
-        assert str(caught.value) == text
+    assert text in caught.value.__notes__[0]
     assert "in throw" in caught.value.__notes__[0]
 
 
@@ -110,7 +106,7 @@ def test_an_exception_that_holds_what_does_not_pickle_comes_back_as_text(fork: F
 def test_causes_groups_and_oserrors_come_back(fork: Fork) -> None:
     def fails() -> None:
         try:
-            os.stat("/not there")
+            Path("/not there").stat()
         except OSError as error:
             raise ExceptionGroup("two", [error, ValueError("2")]) from error
 
@@ -154,7 +150,7 @@ def test_result_can_be_asked_for_again(fork: Fork) -> None:
 )
 def test_a_result_that_does_not_pickle_is_an_error_that_names_its_type(fork: Fork, value: object, name: str) -> None:
     child = fork(lambda: value)
-    with pytest.raises(TypeError, match=f"a {name} cannot be handed to the parent"):
+    with pytest.raises(TypeError, match=f"a {name}, cannot be handed to its parent"):
         child.result(DEADLINE)
 
 
@@ -171,22 +167,6 @@ def test_a_result_that_does_not_unpickle_is_an_error_in_the_parent(fork: Fork, m
         fork(made).result(DEADLINE)
 
 
-def test_a_result_of_many_megabytes_comes_back(fork: Fork) -> None:
-    result = fork(bytes, LARGE).result(DEADLINE)
-    assert len(result) == LARGE
-    assert not any(result[:: libc.PAGE_SIZE])
-
-
-def test_a_result_larger_than_the_largest_file_is_a_clear_error(fork: Fork) -> None:
-    def limited() -> bytes:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (libc.PAGE_SIZE, resource.RLIM_INFINITY))
-        return bytes(100 * libc.PAGE_SIZE)
-
-    child = fork(limited)
-    with pytest.raises(OSError, match=r"(?i)file too large"):
-        child.result(DEADLINE)
-
-
 def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
     parent, pwrite = os.getpid(), os.pwrite
 
@@ -198,7 +178,7 @@ def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypa
 
     monkeypatch.setattr(os, "pwrite", dies)
     child = fork(bytes, 1_000_000)
-    with pytest.raises(ChildProcessError, match="was killed by SIGKILL .* before its function returned"):
+    with pytest.raises(ChildProcessError, match=r"was killed by SIGKILL .* before its function returned"):
         child.result(DEADLINE)
 
 
@@ -220,17 +200,6 @@ def test_a_result_comes_while_a_grandchild_lives_on(fork: Fork) -> None:
     finally:
         os.close(held)
         os.close(release)
-
-
-def test_a_grandchild_that_returns_into_our_code_does_not_speak_for_the_child(fork: Fork) -> None:
-    def forks() -> str:
-        pid = os.fork()
-        if pid == 0:
-            return "grandchild"
-        os.waitpid(pid, 0)
-        return "child"
-
-    assert fork(forks).result(DEADLINE) == "child"
 
 
 # -- ends --
@@ -262,7 +231,7 @@ def test_sys_exit_ends_the_child_as_it_ends_a_program(
 
 def test_a_keyboard_interrupt_kills_the_child_as_it_kills_a_program(fork: Fork) -> None:
     child = fork(throw, KeyboardInterrupt())
-    with pytest.raises(ChildProcessError, match="was killed by SIGINT.*KeyboardInterrupt") as caught:
+    with pytest.raises(ChildProcessError, match=r"was killed by SIGINT.*KeyboardInterrupt") as caught:
         child.result(DEADLINE)
     assert child.returncode == -libc.SIGINT
     assert "in throw" in caught.value.__notes__[0]
@@ -376,30 +345,3 @@ def test_an_exception_of_a_grandchild_carries_the_notes_of_all_generations(fork:
     with pytest.raises(ValueError, match="invalid literal") as caught:
         fork(child).result(DEADLINE)
     assert [note.partition(" ")[0] for note in caught.value.__notes__] == ["In", "In"]
-
-
-def test_a_signal_handler_may_fork(fork: Fork) -> None:
-    def child() -> list[int]:
-        found: list[int] = []
-
-        def handler(signum: int) -> None:
-            with processes.fork(int, signum) as grandchild:
-                found.append(grandchild.result(DEADLINE))
-
-        libc.sigaction(libc.SIGUSR1, libc.Sigaction(handler))
-        libc.sigaction(libc.SIGRTMIN, libc.Sigaction(handler))
-        libc.raise_(libc.SIGUSR1)
-        libc.sigqueue(os.getpid(), libc.SIGRTMIN, 1)
-        return found
-
-    assert fork(child).result(DEADLINE) == [libc.SIGUSR1, libc.SIGRTMIN]
-
-
-def test_a_child_that_closed_all_descriptors_still_hands_back_its_end(fork: Fork, gate: Callable[[], Gate]) -> None:
-    def closes() -> int:
-        with suppress(OSError):
-            os.closerange(3, 1000)
-        return 1
-
-    with pytest.raises((ChildProcessError, OSError)):
-        fork(closes).result(DEADLINE)
