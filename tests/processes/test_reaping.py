@@ -263,18 +263,7 @@ def test_a_child_that_changed_its_user_ends_with_its_parent_when_it_asks_again(
         os.close(writes)
 
 
-# -- many, and few --
-
-
-def test_hundreds_of_forks_leave_neither_zombie_nor_descriptor() -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - quicker
-    numbers = set()
-    for number in range(400):
-        with processes.fork(os._exit, number % 256) as child:
-            assert child.wait(DEADLINE).exit_code == number % 256
-        numbers.add(child.pidfd)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
-    assert numbers == {-1}
+# -- what the wait itself needs --
 
 
 def test_a_status_is_not_lost_where_no_descriptor_is_free() -> None:
