@@ -13,7 +13,7 @@ import pytest
 from unixipc import inventory, libc, processes
 
 if TYPE_CHECKING:
-    from conftest import Fork
+    from unixipc.testing.plugin import Fork
 
 C = ctypes.CDLL(None, use_errno=True)
 NAME = f"/unixipc-inventory-{os.getpid()}"

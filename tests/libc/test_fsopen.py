@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from unixipc.testing.plugin import Fork
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def test_what_is_mounted_is_a_file_system_of_its_own_that_nobody_else_sees() -> 
 
 def test_a_child_inherits_the_mount_with_its_descriptor(fork: Fork) -> None:
     with mounted() as folder:
-        fork((folder / "file").touch).result(DEADLINE)
+        fork((folder / "file").touch).result()
         assert (folder / "file").exists()
 
 
@@ -87,4 +88,4 @@ def test_without_rights_it_says_what_is_needed(fork: Fork) -> None:
         with pytest.raises(PermissionError, match="it needs CAP_SYS_ADMIN"):
             libc.fsopen("tmpfs")
 
-    fork(child).result(DEADLINE)
+    fork(child).result()

@@ -9,15 +9,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import DEADLINE, Fork
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from unixipc.testing.plugin import Fork
 
 CATCHABLE = sorted(libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP})
 SETS = some.none() | some.sets(some.sampled_from(CATCHABLE))
@@ -97,7 +99,7 @@ def test_a_pending_signal_kills_the_program_that_does_not_block_it(fork: Fork) -
         libc.kill(os.getpid(), libc.SIGUSR1)
         processes.execute("cat", "/proc/self/status", mask=())
 
-    assert fork(child).wait(DEADLINE).signal == libc.SIGUSR1
+    assert fork(child).wait().signal == libc.SIGUSR1
 
 
 def _too_big() -> str:
@@ -152,7 +154,7 @@ def test_a_program_that_cannot_be_executed_is_named_and_nothing_has_changed(
             same = [was == is_ for was, is_ in zip(before, after, strict=True)]
             return same, error.errno, str(error)
 
-    same, found, text = fork(child).result(DEADLINE)
+    same, found, text = fork(child).result()
     assert same == [True] * 4
     assert found == code
     assert name in text
@@ -189,19 +191,19 @@ def test_nonsense_is_refused_and_the_child_can_still_report(
         assert before == after
         return "here"
 
-    assert fork(child).result(DEADLINE) == "here"
+    assert fork(child).result() == "here"
 
 
 def test_the_status_of_a_program_is_the_child_s_and_its_result_a_clear_error(fork: Fork) -> None:
     child = fork(processes.execute, sys.executable, "-c", "raise SystemExit(3)")
-    assert child.wait(DEADLINE).exit_code == 3
+    assert child.wait().exit_code == 3
     with pytest.raises(ChildProcessError, match=r"executed .*python.*, which exited with status 3"):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_a_program_that_is_not_there_comes_back_as_the_exception(fork: Fork) -> None:
     with pytest.raises(FileNotFoundError, match=r"execve\('no such program'\)"):
-        fork(processes.execute, "no such program").result(DEADLINE)
+        fork(processes.execute, "no such program").result()
 
 
 @pytest.mark.parametrize("given_", [None, {"ONLY": "this"}, {}])
@@ -213,7 +215,7 @@ def test_the_environment_is_the_one_given(fork: Fork, given_: dict[str, str] | N
 
     reads, writes = os.pipe()
     try:
-        assert fork(child).wait(DEADLINE).success
+        assert fork(child).wait().success
         found = (
             dict(line.split("=", 1) for line in os.read(reads, 65536).decode().splitlines() if "=" in line)
             if (given_ != {})
@@ -237,7 +239,7 @@ def test_what_was_printed_before_is_not_lost(fork: Fork) -> None:
 
     reads, writes = os.pipe()
     try:
-        assert fork(child).wait(DEADLINE).success
+        assert fork(child).wait().success
         assert os.read(reads, 100) == b"before\nafter\n"
     finally:
         os.close(reads)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from conftest import DEADLINE, Fork
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unixipc.testing.plugin import Fork
 
 
 class NeedsArgumentsError(Exception):
@@ -93,14 +95,14 @@ def test_an_exception_whose_class_does_wrong_comes_back_as_itself_or_as_text(
     fork: Fork, error: Exception, text: str
 ) -> None:
     with pytest.raises((ChildProcessError, type(error))) as caught:
-        fork(throw, error).result(DEADLINE)
+        fork(throw, error).result()
     assert text in caught.value.__notes__[0]
     assert "in throw" in caught.value.__notes__[0]
 
 
 def test_an_exception_that_holds_what_does_not_pickle_comes_back_as_text(fork: Fork) -> None:
     with pytest.raises(ChildProcessError, match="ValueError: <function"):
-        fork(throw, ValueError(lambda: 0)).result(DEADLINE)
+        fork(throw, ValueError(lambda: 0)).result()
 
 
 def test_causes_groups_and_oserrors_come_back(fork: Fork) -> None:
@@ -111,7 +113,7 @@ def test_causes_groups_and_oserrors_come_back(fork: Fork) -> None:
             raise ExceptionGroup("two", [error, ValueError("2")]) from error
 
     with pytest.raises(ExceptionGroup) as caught:
-        fork(fails).result(DEADLINE)
+        fork(fails).result()
     first = caught.value.exceptions[0]
     assert isinstance(first, FileNotFoundError)
     assert first.filename == "/not there"
@@ -123,15 +125,15 @@ def test_an_exception_too_deep_to_be_pickled_comes_back_as_text(fork: Fork) -> N
         recurses()
 
     with pytest.raises(RecursionError):
-        fork(recurses).result(DEADLINE)
+        fork(recurses).result()
 
 
 def test_result_can_be_asked_for_again(fork: Fork) -> None:
     returning, raising = fork(int, "5"), fork(int, "x")
-    assert returning.result(DEADLINE) == returning.result(DEADLINE) == 5
+    assert returning.result() == returning.result() == 5
     for _ in range(2):
         with pytest.raises(ValueError, match="invalid literal") as caught:
-            raising.result(DEADLINE)
+            raising.result()
         assert len(caught.value.__notes__) == 1
 
 
@@ -151,20 +153,20 @@ def test_result_can_be_asked_for_again(fork: Fork) -> None:
 def test_a_result_that_does_not_pickle_is_an_error_that_names_its_type(fork: Fork, value: object, name: str) -> None:
     child = fork(lambda: value)
     with pytest.raises(TypeError, match=f"a {name}, cannot be handed to its parent"):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_a_result_whose_reduce_exits_is_the_child_s_own_exit(fork: Fork) -> None:
     child = fork(ExitingReduce)
     with pytest.raises(ChildProcessError):
-        child.result(DEADLINE)
+        child.result()
     assert child.returncode == 7
 
 
 @pytest.mark.parametrize("made", [RaisesInParent, ExitsInParent])
 def test_a_result_that_does_not_unpickle_is_an_error_in_the_parent(fork: Fork, made: type) -> None:
     with pytest.raises(ChildProcessError, match=r"returned what does not unpickle: (ZeroDivisionError|SystemExit)"):
-        fork(made).result(DEADLINE)
+        fork(made).result()
 
 
 def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +181,7 @@ def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypa
     monkeypatch.setattr(os, "pwrite", dies)
     child = fork(bytes, 1_000_000)
     with pytest.raises(ChildProcessError, match=r"was killed by SIGKILL .* before its function returned"):
-        child.result(DEADLINE)
+        child.result()
 
 
 def test_a_result_comes_while_a_grandchild_lives_on(fork: Fork) -> None:
@@ -193,7 +195,7 @@ def test_a_result_comes_while_a_grandchild_lives_on(fork: Fork) -> None:
     held, release = os.pipe()
     try:
         with processes.subreaper() as orphans:
-            grandchild = fork(leaves).result(DEADLINE)
+            grandchild = fork(leaves).result()
             assert orphans.pids() == {grandchild}
             os.write(release, b"!")
             assert [status.pid for status in orphans.reap(DEADLINE)] == [grandchild]
@@ -224,7 +226,7 @@ def test_sys_exit_ends_the_child_as_it_ends_a_program(
 ) -> None:
     child = fork(sys.exit, code)  # type: ignore[arg-type]
     with pytest.raises(ChildProcessError, match=f"exited with status {status}: SystemExit"):
-        child.result(DEADLINE)
+        child.result()
     assert child.returncode == status
     assert capfd.readouterr().err.endswith(said)
 
@@ -232,7 +234,7 @@ def test_sys_exit_ends_the_child_as_it_ends_a_program(
 def test_a_keyboard_interrupt_kills_the_child_as_it_kills_a_program(fork: Fork) -> None:
     child = fork(throw, KeyboardInterrupt())
     with pytest.raises(ChildProcessError, match=r"was killed by SIGINT.*KeyboardInterrupt") as caught:
-        child.result(DEADLINE)
+        child.result()
     assert child.returncode == -libc.SIGINT
     assert "in throw" in caught.value.__notes__[0]
 
@@ -240,12 +242,12 @@ def test_a_keyboard_interrupt_kills_the_child_as_it_kills_a_program(fork: Fork) 
 @pytest.mark.parametrize("error", [GeneratorExit("bye"), BaseException("base")])
 def test_other_exceptions_that_end_things_come_back_as_they_are(fork: Fork, error: BaseException) -> None:
     with pytest.raises(type(error), match=str(error)):
-        fork(throw, error).result(DEADLINE)
+        fork(throw, error).result()
 
 
 def test_a_child_that_leaves_by_the_back_door_says_so(fork: Fork) -> None:
     with pytest.raises(ChildProcessError, match="exited with status 0 before its function returned"):
-        fork(os._exit, 0).result(DEADLINE)
+        fork(os._exit, 0).result()
 
 
 def test_a_handler_that_raises_at_the_very_end_does_not_spoil_the_result(fork: Fork) -> None:
@@ -255,7 +257,7 @@ def test_a_handler_that_raises_at_the_very_end_does_not_spoil_the_result(fork: F
         libc.raise_(libc.SIGUSR1)
         return "returned"
 
-    assert fork(child).result(DEADLINE) == "returned"
+    assert fork(child).result() == "returned"
 
 
 # -- output --
@@ -267,12 +269,12 @@ def test_output_is_neither_lost_nor_doubled(fork: Fork) -> None:
         sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))  # noqa: SIM115 - as the interpreter's own
         print("before")
         with processes.fork(print, "within") as child:
-            child.wait(DEADLINE)
+            child.wait()
         print("after")
 
     reads, writes = os.pipe()
     try:
-        fork(parent).result(DEADLINE)
+        fork(parent).result()
         assert os.read(reads, 100) == b"before\nwithin\nafter\n"
     finally:
         os.close(reads)
@@ -301,9 +303,9 @@ def test_a_stream_that_cannot_be_flushed_costs_no_result(
     fork: Fork, monkeypatch: pytest.MonkeyPatch, name: str, stream: object
 ) -> None:
     monkeypatch.setattr(sys, name, stream)
-    assert fork(int, "5").result(DEADLINE) == 5
+    assert fork(int, "5").result() == 5
     with pytest.raises(ChildProcessError, match="SystemExit: words"):
-        fork(sys.exit, "words").result(DEADLINE)
+        fork(sys.exit, "words").result()
 
 
 def test_a_child_whose_output_goes_nowhere_returns_nevertheless_and_exits_as_a_program_would(fork: Fork) -> None:
@@ -316,7 +318,7 @@ def test_a_child_whose_output_goes_nowhere_returns_nevertheless_and_exits_as_a_p
     os.close(reads)
     try:
         child = fork(prints)
-        assert child.result(DEADLINE) == "returned"
+        assert child.result() == "returned"
         assert child.returncode == 120
     finally:
         os.close(writes)
@@ -330,9 +332,9 @@ def test_children_fork_children_several_levels_deep(fork: Fork) -> None:
         if level == 0:
             return []
         with processes.fork(descend, level - 1) as child:
-            return [os.getppid(), *child.result(DEADLINE)]
+            return [os.getppid(), *child.result()]
 
-    line = fork(descend, 6).result(DEADLINE)
+    line = fork(descend, 6).result()
     assert line[0] == os.getpid()
     assert len(set(line)) == 6
 
@@ -340,8 +342,8 @@ def test_children_fork_children_several_levels_deep(fork: Fork) -> None:
 def test_an_exception_of_a_grandchild_carries_the_notes_of_all_generations(fork: Fork) -> None:
     def child() -> None:
         with processes.fork(int, "x") as grandchild:
-            grandchild.result(DEADLINE)
+            grandchild.result()
 
     with pytest.raises(ValueError, match="invalid literal") as caught:
-        fork(child).result(DEADLINE)
+        fork(child).result()
     assert [note.partition(" ")[0] for note in caught.value.__notes__] == ["In", "In"]

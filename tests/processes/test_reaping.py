@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import DEADLINE, Fork, Gate
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from unixipc.testing.plugin import Fork
 
 NOBODY = 65534
 
@@ -51,7 +53,7 @@ def ends(pidfd: int) -> bool:
 def test_orphans_are_adopted_killed_and_reaped(fork: Fork) -> None:
     with processes.subreaper() as orphans:
         assert orphans.pids() == set()
-        made = {fork(abandon).result(DEADLINE) for _ in range(3)}
+        made = {fork(abandon).result() for _ in range(3)}
         assert orphans.pids() == made
         orphans.kill(libc.SIGUSR1)
         ended = orphans.reap(DEADLINE)
@@ -74,7 +76,7 @@ def test_orphans_of_orphans_are_reaped_too(fork: Fork) -> None:
 
     ready = Gate()
     with processes.subreaper() as orphans:
-        child = fork(first).result(DEADLINE)
+        child = fork(first).result()
         assert orphans.pids() == {child}
         orphans.kill()
         with pidfd_of(child) as pidfd:
@@ -94,7 +96,7 @@ def test_children_that_somebody_has_are_left_alone(fork: Fork) -> None:
     try:
         with processes.subreaper() as orphans:
             during = fork(libc.pause)
-            orphan = fork(abandon).result(DEADLINE)
+            orphan = fork(abandon).result()
             assert orphans.pids() == {orphan}
             orphans.kill()
             assert [status.pid for status in orphans.reap(DEADLINE)] == [orphan]
@@ -109,7 +111,7 @@ def test_children_that_somebody_has_are_left_alone(fork: Fork) -> None:
 
 def test_reaping_stops_at_the_deadline_and_goes_on_later(fork: Fork) -> None:
     with processes.subreaper() as orphans:
-        orphan = fork(abandon).result(DEADLINE)
+        orphan = fork(abandon).result()
         with pytest.raises(TimeoutError, match=f"process {orphan} has been adopted, and has not ended"):
             orphans.reap(0)
         assert orphans.pids() == {orphan}
@@ -120,8 +122,8 @@ def test_reaping_stops_at_the_deadline_and_goes_on_later(fork: Fork) -> None:
 
 def test_one_that_runs_does_not_keep_those_that_ended_from_being_reaped(fork: Fork) -> None:
     with processes.subreaper() as orphans:
-        running = fork(abandon).result(DEADLINE)
-        ended = [fork(abandon).result(DEADLINE) for _ in range(4)]
+        running = fork(abandon).result()
+        ended = [fork(abandon).result() for _ in range(4)]
         for pid in ended:
             with pidfd_of(pid) as pidfd:
                 libc.kill(pid, libc.SIGKILL)
@@ -144,7 +146,7 @@ def test_blocks_nest_and_the_setting_comes_back_also_when_they_raise() -> None:
 
 def test_an_orphan_that_somebody_else_waits_for_is_no_error(fork: Fork) -> None:
     with processes.subreaper() as orphans:
-        orphan = fork(abandon).result(DEADLINE)
+        orphan = fork(abandon).result()
         orphans.kill()
         os.waitpid(orphan, 0)
         assert orphans.reap(DEADLINE) == []
@@ -154,7 +156,7 @@ def test_an_orphan_that_is_waited_for_between_the_look_and_the_wait_is_no_error(
     fork: Fork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with processes.subreaper() as orphans:
-        orphan = fork(abandon).result(DEADLINE)
+        orphan = fork(abandon).result()
         orphans.kill()
         real = orphans.pids
 
@@ -171,7 +173,7 @@ def test_an_orphan_that_is_waited_for_between_the_look_and_the_wait_is_no_error(
 
 def test_a_long_timeout_is_no_error(fork: Fork) -> None:
     with processes.subreaper() as orphans:
-        fork(abandon).result(DEADLINE)
+        fork(abandon).result()
         orphans.kill()
         assert len(orphans.reap(1e8)) == 1
 
@@ -183,7 +185,7 @@ def test_a_handler_that_raises_while_orphans_are_reaped_costs_none(fork: Fork) -
 
         with processes.subreaper() as orphans:
             with processes.fork(abandon) as parent:
-                orphan = parent.result(DEADLINE)
+                orphan = parent.result()
             libc.sigaction(libc.SIGCHLD, libc.Sigaction(handler))
             try:
                 orphans.kill()
@@ -193,7 +195,7 @@ def test_a_handler_that_raises_while_orphans_are_reaped_costs_none(fork: Fork) -
                 ended = orphans.reap(DEADLINE)
             return [status.pid for status in ended] == [orphan]
 
-    assert fork(child).result(DEADLINE)
+    assert fork(child).result()
 
 
 # -- die_with_parent --
@@ -227,7 +229,7 @@ def test_a_child_whose_parent_has_ended_already_ends_at_once(fork: Fork) -> None
     def child() -> None:
         processes.die_with_parent(os.getppid() + 1, libc.SIGUSR1)
 
-    assert fork(child).wait(DEADLINE).signal == libc.SIGUSR1
+    assert fork(child).wait().signal == libc.SIGUSR1
 
 
 def test_a_child_that_changed_its_user_ends_with_its_parent_when_it_asks_again(

@@ -5,11 +5,12 @@ import resource
 import signal
 
 import pytest
-from conftest import DEADLINE, Fork
 from hypothesis import given
 from hypothesis import strategies as some
 
 from unixipc import libc, processes
+from unixipc.testing import DEADLINE
+from unixipc.testing.plugin import Fork
 
 SIGNALS = [*range(1, 32), *range(libc.SIGRTMIN, libc.SIGRTMAX + 1)]
 STOPPING = [libc.SIGSTOP, libc.SIGTSTP, libc.SIGTTIN, libc.SIGTTOU]
@@ -67,7 +68,7 @@ def test_a_status_is_one_thing_only_and_says_so_whatever_the_number(number: int)
 
 @pytest.mark.parametrize("code", [0, 1, 127, 128, 255])
 def test_a_child_exits_with_the_code_that_its_status_tells(fork: Fork, code: int) -> None:
-    status = fork(os._exit, code).wait(DEADLINE)
+    status = fork(os._exit, code).wait()
     assert (status.exit_code, status.wait_status) == (code, code << 8)
 
 
@@ -75,7 +76,7 @@ def test_a_child_exits_with_the_code_that_its_status_tells(fork: Fork, code: int
 def test_a_child_is_killed_by_the_signal_that_its_status_tells(fork: Fork, signum: int) -> None:
     child = fork(libc.pause)
     child.kill(signum)
-    assert child.wait(DEADLINE).signal == signum
+    assert child.wait().signal == signum
     assert child.returncode == -signum
 
 
@@ -94,7 +95,7 @@ def test_a_child_that_stops_itself_is_told_with_its_signal(fork: Fork, signum: i
     assert (status.pid, status.stop_signal) == (child.pid, signum)
     assert child.status is None
     child.resume()
-    assert child.wait(DEADLINE).success
+    assert child.wait().success
 
 
 def test_usage_is_in_seconds_and_bytes(fork: Fork) -> None:
@@ -105,7 +106,7 @@ def test_usage_is_in_seconds_and_bytes(fork: Fork) -> None:
         return resource.getrusage(resource.RUSAGE_SELF)
 
     child = fork(works)
-    own = child.result(DEADLINE)
+    own = child.result()
     assert child.status is not None
     usage = child.status.usage
     assert usage is not None

@@ -43,6 +43,14 @@ def int_argument(value: int, name: str) -> int:
     return number
 
 
+def flags_argument(value: int, name: str) -> int:
+    """Read flags, once; an IntFlag would take a negative number for all that it knows."""
+    number = index(value)
+    if not 0 <= number < 2**32:
+        raise OverflowError(f"{name} are {number}: they must fit an unsigned C int")
+    return number
+
+
 @contextmanager
 def bytes_argument(data: Buffer) -> Iterator[_CBytes]:
     """Lend C the bytes of any contiguous buffer, which cannot be resized meanwhile.

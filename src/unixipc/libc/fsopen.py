@@ -8,7 +8,7 @@ from operator import index
 from unixipc._check import check
 from unixipc._native import ffi, lib
 from unixipc.constants.fsopen import FsconfigCommand, FsmountFlag, FsopenFlag, MountAttribute
-from unixipc.libc.arguments import int_argument, path_argument
+from unixipc.libc.arguments import flags_argument, int_argument, path_argument
 
 _NEWER = {errno.ENOSYS: "it needs Linux 5.2"}
 _RIGHTS = _NEWER | {errno.EPERM: "it needs CAP_SYS_ADMIN in the user namespace of the mount namespace"}
@@ -16,17 +16,9 @@ _OPENING = _RIGHTS | {errno.ENODEV: "the kernel knows no file system of this nam
 _CONFIGURING = _NEWER | {errno.EINVAL: "the file system knows no such parameter, or the command goes with others"}
 
 
-def _unsigned(value: int, name: str) -> int:
-    """Read flags, once; an IntFlag would take a negative number for all that it knows."""
-    number = index(value)
-    if not 0 <= number < 2**32:
-        raise OverflowError(f"{name} are {number}: they must fit an unsigned C int")
-    return number
-
-
 def fsopen(fsname: str, flags: int = 0) -> int:
     """Begin to make a file system of a type, and return a descriptor to configure it by (fsopen(2))."""
-    flags = FsopenFlag(_unsigned(flags, "flags"))
+    flags = FsopenFlag(flags_argument(flags, "flags"))
     return check(lib.uipc_fsopen(path_argument(fsname), flags), "fsopen", repr(fsname), flags, advice=_OPENING)
 
 
@@ -47,6 +39,9 @@ def fsmount(fs_fd: int, flags: int = 0, attr_flags: int = 0) -> int:
 
     It is unmounted when the descriptor and all that was opened from it are closed.
     """
-    flags, attr_flags = FsmountFlag(_unsigned(flags, "flags")), MountAttribute(_unsigned(attr_flags, "attr_flags"))
+    flags, attr_flags = (
+        FsmountFlag(flags_argument(flags, "flags")),
+        MountAttribute(flags_argument(attr_flags, "attr_flags")),
+    )
     result = lib.uipc_fsmount(int_argument(fs_fd, "fs_fd"), flags, attr_flags)
     return check(result, "fsmount", fs_fd, flags, attr_flags, advice=_RIGHTS)

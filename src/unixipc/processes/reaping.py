@@ -27,7 +27,7 @@ def die_with_parent(parent: int, signum: int = libc.SIGKILL) -> None:
     that forked.
     """
     libc.prctl(libc.PR_SET_PDEATHSIG, signum)
-    if os.getppid() != parent:
+    if os.getppid() not in (parent, 0):  # 0: a parent outside of this PID namespace
         libc.kill(os.getpid(), signum)
 
 
