@@ -80,6 +80,14 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x200000
 #endif
 
+/* ...and of sigaction(2), in which the C library's lack these. */
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
+
 /* What the headers of the build do not know yet: no call has room for this number, so none takes it for a flag. */
 #define UIPC_ABSENT (1LL << 62)
 

@@ -263,6 +263,8 @@ class _Lib(Protocol):
     CLD_TRAPPED: int
     CLD_STOPPED: int
     CLD_CONTINUED: int
+    SYS_SECCOMP: int
+    SYS_USER_DISPATCH: int
     POLL_IN: int
     POLL_OUT: int
     POLL_MSG: int

@@ -533,6 +533,18 @@ CASES: dict[str, tuple[Callable[..., object], list[tuple[object, Values]]]] = {
         untyped.prctl,
         [(libc.PR_SET_CHILD_SUBREAPER, [*NO_INT, 0, 99]), (0, NO_LONG_UNSIGNED)],
     ),
+    "fsopen": (untyped.fsopen, [("mqueue", ["", "no such", "a\0b", None, 5]), (0, [*NO_INT, -1, 2])]),
+    "fsconfig": (
+        untyped.fsconfig,
+        [
+            (Thing("writer"), [*NO_INT, -1]),  # which is none of fsopen(2) either
+            (libc.FSCONFIG_SET_STRING, [*NO_INT, -1, 2, 99]),
+            ("mode", [None, "a\0b", 5]),
+            ("0700", [None, "a\0b", 5]),
+            (0, [*NO_INT, 5]),
+        ],
+    ),
+    "fsmount": (untyped.fsmount, [(Thing("writer"), [*NO_INT, -1]), (0, [*NO_INT, -1, 2]), (0, [*NO_INT, -1, 4096])]),
 }
 
 REFUSALS = (TypeError, ValueError, OverflowError, BufferError, OSError, MemoryError)

@@ -325,7 +325,8 @@ def test_what_the_handler_raises_comes_out_of_the_wait(queue: int, fork: Fork, g
 
     def waits() -> None:
         ready.open()
-        wait(queue, "msgrcv", DEADLINE)
+        with pytest.raises(KeyboardInterrupt):
+            wait(queue, "msgrcv", DEADLINE)
 
     child = fork(waits)
     ready.wait()

@@ -25,7 +25,7 @@ def test_segfault(fork):
 def test_between_1(fork):
     assert fork(os.getpid).result() != os.getpid()
 
-@pytest.mark.deadline(0.5)
+@pytest.mark.deadline(3)
 def test_deadlock(fork):
     def lock_twice():
         lock = threading.Lock()
@@ -75,7 +75,7 @@ EXPECTED = [
     "E*CrashError: child * was killed by SIGSEGV (Segmentation fault)*",
     "E*at the address 0x0*",
     "*_ test_deadlock _*",
-    "E*DeadlineError: child * did not end within 0.[45] seconds",
+    "E*DeadlineError: child * did not end within [23]* seconds",
     "E*line * in lock_twice",
     "*_ test_exit _*",
     "E*CrashError: child * exited with status 3*",

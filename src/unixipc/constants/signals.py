@@ -165,6 +165,13 @@ class CldCode(IntEnum):
     CLD_CONTINUED = _native.lib.CLD_CONTINUED
 
 
+class SysCode(IntEnum):
+    """si_code of a SIGSYS (sigaction(2))."""
+
+    SYS_SECCOMP = _native.lib.SYS_SECCOMP
+    SYS_USER_DISPATCH = _native.lib.SYS_USER_DISPATCH
+
+
 class PollCode(IntEnum):
     """The si_code of SIGIO."""
 
@@ -310,6 +317,8 @@ CLD_DUMPED: Final = CldCode.CLD_DUMPED
 CLD_TRAPPED: Final = CldCode.CLD_TRAPPED
 CLD_STOPPED: Final = CldCode.CLD_STOPPED
 CLD_CONTINUED: Final = CldCode.CLD_CONTINUED
+SYS_SECCOMP: Final = SysCode.SYS_SECCOMP
+SYS_USER_DISPATCH: Final = SysCode.SYS_USER_DISPATCH
 POLL_IN: Final = PollCode.POLL_IN
 POLL_OUT: Final = PollCode.POLL_OUT
 POLL_MSG: Final = PollCode.POLL_MSG
@@ -339,6 +348,7 @@ SI_CODES: dict[int, type[IntEnum]] = {
     Signal.SIGTRAP: TrapCode,
     Signal.SIGCHLD: CldCode,
     Signal.SIGIO: PollCode,
+    Signal.SIGSYS: SysCode,
 }
 
 

@@ -44,7 +44,7 @@ def int_argument(value: int, name: str) -> int:
 
 
 def unsigned_argument(value: int, name: str) -> int:
-    """Read a number, once, that C's unsigned int can hold."""
+    """Read a number, once, that C's unsigned int can hold; IntFlag would take a negative one for all that it knows."""
     number = index(value)
     if not 0 <= number < 2**32:
         raise OverflowError(f"{name} is {number}: it must fit a C unsigned int")

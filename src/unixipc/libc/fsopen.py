@@ -8,7 +8,7 @@ from operator import index
 from unixipc._check import check
 from unixipc._native import ffi, lib
 from unixipc.constants.fsopen import FsconfigCommand, FsmountFlag, FsopenFlag, MountAttribute
-from unixipc.libc.arguments import int_argument, path_argument
+from unixipc.libc.arguments import unsigned_argument, int_argument, path_argument
 
 _NEWER = {errno.ENOSYS: "it needs Linux 5.2"}
 _RIGHTS = _NEWER | {errno.EPERM: "it needs CAP_SYS_ADMIN in the user namespace of the mount namespace"}
@@ -18,7 +18,7 @@ _CONFIGURING = _NEWER | {errno.EINVAL: "the file system knows no such parameter,
 
 def fsopen(fsname: str, flags: int = 0) -> int:
     """Begin to make a file system of a type, and return a descriptor to configure it by (fsopen(2))."""
-    flags = FsopenFlag(index(flags))
+    flags = FsopenFlag(unsigned_argument(flags, "flags"))
     return check(lib.uipc_fsopen(path_argument(fsname), flags), "fsopen", repr(fsname), flags, advice=_OPENING)
 
 
@@ -39,6 +39,9 @@ def fsmount(fs_fd: int, flags: int = 0, attr_flags: int = 0) -> int:
 
     It is unmounted when the descriptor and all that was opened from it are closed.
     """
-    flags, attr_flags = FsmountFlag(index(flags)), MountAttribute(index(attr_flags))
+    flags, attr_flags = (
+        FsmountFlag(unsigned_argument(flags, "flags")),
+        MountAttribute(unsigned_argument(attr_flags, "attr_flags")),
+    )
     result = lib.uipc_fsmount(int_argument(fs_fd, "fs_fd"), flags, attr_flags)
     return check(result, "fsmount", fs_fd, flags, attr_flags, advice=_RIGHTS)

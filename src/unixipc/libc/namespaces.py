@@ -8,7 +8,7 @@ from operator import index
 from unixipc._check import check
 from unixipc._native import lib
 from unixipc.constants.namespaces import CloneFlag, MountFlag, UmountFlag
-from unixipc.libc.arguments import Path, path_argument
+from unixipc.libc.arguments import Path, unsigned_argument, path_argument
 
 _RIGHTS = "it needs CAP_SYS_ADMIN, which a process has in a user namespace of its own (CLONE_NEWUSER)"
 _UNSHARE = {
@@ -28,19 +28,19 @@ def unshare(flags: int) -> None:
 
     It is the calling thread that does. CLONE_NEWIPC also undoes its System V semaphore operations (SEM_UNDO).
     """
-    flags = CloneFlag(index(flags))
+    flags = CloneFlag(unsigned_argument(flags, "flags"))
     check(lib.uipc_unshare(flags), "unshare", flags, advice=_UNSHARE)
 
 
 def setns(fd: int, nstype: int = 0) -> None:
     """Enter a namespace (setns(2)): a descriptor of /proc/PID/ns/NAME, or a pidfd with the types as CLONE_NEW*."""
-    flags = CloneFlag(index(nstype))
+    flags = CloneFlag(unsigned_argument(nstype, "nstype"))
     check(lib.uipc_setns(index(fd), flags), "setns", fd, flags, advice=_SETNS)
 
 
 def mount(source: Path, target: Path, filesystemtype: str, mountflags: int = 0, data: str = "") -> None:
     """Mount a file system, or change a mount (mount(2)); `data` are the file system's options, as of `mount -o`."""
-    flags = MountFlag(index(mountflags))
+    flags = MountFlag(unsigned_argument(mountflags, "mountflags"))
     check(
         lib.uipc_mount(
             path_argument(source), path_argument(target), path_argument(filesystemtype), flags, path_argument(data)
@@ -56,5 +56,5 @@ def mount(source: Path, target: Path, filesystemtype: str, mountflags: int = 0, 
 
 def umount2(target: Path, flags: int = 0) -> None:
     """Unmount (umount2(2)); EBUSY while anybody uses it, unless with MNT_DETACH."""
-    flags = UmountFlag(index(flags))
+    flags = UmountFlag(unsigned_argument(flags, "flags"))
     check(lib.uipc_umount2(path_argument(target), flags), "umount2", repr(target), flags, advice=_MOUNT)

@@ -33,6 +33,8 @@ class _Limit:
 class IpcLimits:
     """The limits of the present IPC namespace, read and set under /proc/sys (proc_sys_kernel(5), mq_overview(7))."""
 
+    __slots__ = ()
+
     shmmax = _Limit("kernel/shmmax")
     shmall = _Limit("kernel/shmall")
     shmmni = _Limit("kernel/shmmni")
@@ -100,7 +102,7 @@ def enter_user_namespace(uid: int = 0, gid: int = 0) -> Mounts:
     With it come an IPC and a mount namespace that belong to it: a process without rights has then objects, limits and
     mounts of its own, and can make `ipc_namespace` and `mount_namespace`. The present effective user and group are
     called `uid` and `gid` in it; there are no others. There is no way back: it is for a forked child, and for a process
-    with one thread.
+    with one thread. One that has changed its user must execute a program before, or /proc refuses (PermissionError).
     """
     inner_and_outer = {"uid_map": (uid, os.geteuid()), "gid_map": (gid, os.getegid())}
     libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWIPC | libc.CLONE_NEWNS)

@@ -13,6 +13,7 @@ from unixipc import libc
 from unixipc._check import Deadline
 from unixipc.processes.child import living
 from unixipc.processes.status import ExitStatus, Usage
+from unixipc.processes.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def die_with_parent(parent: int, signum: int = libc.SIGKILL) -> None:
     that forked.
     """
     libc.prctl(libc.PR_SET_PDEATHSIG, signum)
-    if os.getppid() != parent:
+    if os.getppid() not in (parent, 0):  # 0: a parent outside of this PID namespace
         libc.kill(os.getpid(), signum)
 
 
@@ -57,12 +58,14 @@ class Orphans:
         deadline = Deadline(timeout)
         ended: list[ExitStatus] = []
         while pids := self.pids():
-            for pid in pids:
-                status = _reap(pid, deadline)
-                if status is None:
-                    text = f"process {pid} has been adopted, and has not ended within {timeout} seconds"
-                    raise TimeoutError(errno.ETIMEDOUT, text)
-                ended.append(status)
+            late = deadline.left() == 0
+            reaped = [status for pid in pids if (status := _reap(pid)) is not None]
+            ended += reaped
+            if not reaped and late:
+                text = f"process {min(pids)} has been adopted, and has not ended within {timeout} seconds"
+                raise TimeoutError(errno.ETIMEDOUT, text)
+            if not reaped:
+                _await(min(pids), deadline)
         return ended
 
 
@@ -80,18 +83,25 @@ def subreaper() -> Iterator[Orphans]:
         libc.prctl(libc.PR_SET_CHILD_SUBREAPER, before)
 
 
-def _reap(pid: int, deadline: Deadline) -> ExitStatus | None:
-    pidfd = libc.pidfd_open(pid)
+def _reap(pid: int) -> ExitStatus | None:
+    """Take the status of an orphan, if it has ended and nobody else has it."""
+    with undisturbed(), suppress(ChildProcessError):  # no handler may raise while the status is nobody's
+        found, status, usage = os.wait4(pid, os.WNOHANG)
+        if found:
+            return ExitStatus(pid, status, Usage.of(usage))
+    return None
+
+
+def _await(pid: int, deadline: Deadline) -> None:
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        left = deadline.left()
-        if not poll.poll(None if left is None else left * 1000):
-            return None
+        pidfd = libc.pidfd_open(pid)
+    except ProcessLookupError:  # somebody else has waited for it
+        return
+    try:
+        with suppress(InterruptedError):
+            libc.ppoll([(pidfd, select.POLLIN)], deadline.left())
     finally:
         os.close(pidfd)
-    _, status, usage = os.wait4(pid, 0)
-    return ExitStatus(pid, status, Usage.of(usage))
 
 
 def _children() -> set[int]:

@@ -133,5 +133,5 @@ def _member(signum: int) -> int:
 
 
 def _described(signum: int) -> str:
-    text = signal.strsignal(signum)
+    text = signal.strsignal(signum) if signum < signal.NSIG else None
     return f"{signal_name(signum)} ({text})" if text else signal_name(signum)
