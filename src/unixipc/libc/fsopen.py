@@ -8,7 +8,7 @@ from operator import index
 from unixipc._check import check
 from unixipc._native import ffi, lib
 from unixipc.constants.fsopen import FsconfigCommand, FsmountFlag, FsopenFlag, MountAttribute
-from unixipc.libc.arguments import unsigned_argument, int_argument, path_argument
+from unixipc.libc.arguments import int_argument, path_argument, unsigned_argument
 
 _NEWER = {errno.ENOSYS: "it needs Linux 5.2"}
 _RIGHTS = _NEWER | {errno.EPERM: "it needs CAP_SYS_ADMIN in the user namespace of the mount namespace"}

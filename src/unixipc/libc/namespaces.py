@@ -8,7 +8,7 @@ from operator import index
 from unixipc._check import check
 from unixipc._native import lib
 from unixipc.constants.namespaces import CloneFlag, MountFlag, UmountFlag
-from unixipc.libc.arguments import Path, unsigned_argument, path_argument
+from unixipc.libc.arguments import Path, path_argument, unsigned_argument
 
 _RIGHTS = "it needs CAP_SYS_ADMIN, which a process has in a user namespace of its own (CLONE_NEWUSER)"
 _UNSHARE = {
