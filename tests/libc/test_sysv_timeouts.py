@@ -332,8 +332,7 @@ def test_what_the_handler_raises_comes_out_of_the_wait(queue: int, fork: Fork, g
     ready.wait()
     until_blocked(child)
     child.kill(libc.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        child.result()
+    child.result()
 
 
 def test_a_flood_of_signals_does_not_keep_a_wait_from_ending(queue: int, fork: Fork) -> None:
