@@ -1,4 +1,6 @@
-"""README.md: the examples run, and the commands are those of the check."""
+"""README.md and docs/testing.md: the examples run, and the commands are those of the check."""
+
+from __future__ import annotations
 
 import re
 import subprocess
@@ -8,8 +10,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
-EXAMPLES = [text for language, text in BLOCKS if language == "python"]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Take what a page shows in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def is_recipe(example: str) -> bool:
+    """Whether it is a test module, and pytest shall run it."""
+    return re.search(r"^ *def test_", example, flags=re.MULTILINE) is not None
+
+
+EXAMPLES = [text for text in blocks("README.md", "python") if not is_recipe(text)]
+RECIPES = [text for page in ("README.md", "docs/testing.md") for text in blocks(page, "python") if is_recipe(text)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[-1][:40])
@@ -18,8 +32,20 @@ def test_the_example_runs(example: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda text: re.findall(r"def (test_\w+)", text)[0])
+def test_the_recipe_passes_as_a_test(recipe: str, tmp_path: Path) -> None:
+    module = tmp_path / "test_recipe.py"
+    module.write_text(recipe)
+    options = ["-q", "-p", "no:cacheprovider", "-p", "unixipc.testing.plugin", "-o", "unixipc_leak_check=true"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, module], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{recipe.count('def test_')} passed" in done.stdout
+
+
 def test_the_quick_start_has_two_commands_and_the_check_runs_the_second() -> None:
-    commands = [text.strip() for language, text in BLOCKS if language == "sh"]
+    commands = [text.strip() for text in blocks("README.md", "sh")]
     assert len(commands) == 2
     assert all("\n" not in command for command in commands)
     assert commands[1] in [line.strip() for line in (ROOT / ".ci" / "run").read_text().splitlines()]
