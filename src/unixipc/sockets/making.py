@@ -13,13 +13,14 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unixipc._check import Deadline, failure, timespec
+from unixipc._check import Deadline, timespec
 from unixipc.sockets.addresses import Address, check_address, explained, is_abstract
 from unixipc.sockets.unixsocket import UnixSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LEAST = 1e-6  # seconds: 0 would mean for ever
 _STREAM, _DGRAM, _SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
 
 _CONNECTING = {
@@ -90,15 +91,25 @@ def connect(address: Address, kind: int = _STREAM, *, timeout: float | None = No
     return made
 
 
-def _connects(made: UnixSocket, target: bytes, left: float | None) -> bool:
-    """Try once, and tell whether it is connected: socket.connect takes an interrupted call for a success."""
-    if left is not None:
-        _set_send_timeout(made, max(left, 1e-6))  # 0 would mean for ever
+def _connect(made: UnixSocket, target: bytes, deadline: Deadline) -> None:
+    """Connect in time, by the kernel's own timeout: a socket that does not block is refused by a full backlog."""
+    usual = made.gettimeout()
+    made.settimeout(None)
+    while not _is_connected(made):
+        if (left := deadline.left()) is not None:
+            _set_send_timeout(made, max(left, _LEAST))
+        try:
+            made.connect(target)  # it takes an interrupted call for a success
+        except BlockingIOError:
+            if deadline.left() == 0:
+                raise OSError(errno.ETIMEDOUT, "") from None
+    _set_send_timeout(made, 0)
+    made.settimeout(usual)
+
+
+def _is_connected(made: UnixSocket) -> bool:
     try:
-        made.connect(target)
         made.getpeername()
-    except BlockingIOError:
-        return False
     except OSError as error:
         if error.errno == errno.ENOTCONN:
             return False
@@ -134,16 +145,14 @@ def _bind(
         raise ValueError(f"the mode is {mode:#o}: it must be permissions, from 0 to 0o777")
     name = b"" if address is None else check_address(address, call)
     has_file = bool(name) and not is_abstract(name)
+    replaces = replace_stale and has_file
     advice = _BINDING if has_file else _BINDING_ABSTRACT
     made = UnixSocket(type=kind)
     try:
-        with (
-            explained(call, repr(address), advice=advice),
-            _locked(name) if has_file and replace_stale else nullcontext(),
-        ):
+        with explained(call, repr(address), advice=advice), _locked(name) if replaces else nullcontext():
             if has_file:
                 os.fchmod(made.fileno(), mode)  # which the file will have from its first moment on
-            if has_file and replace_stale and _is_stale(name, kind):
+            if replaces and _is_stale(name, kind):
                 with suppress(FileNotFoundError):
                     os.unlink(name)  # noqa: PTH108 - a path of bytes
             made.bind(name)
@@ -174,7 +183,7 @@ def _is_stale(name: bytes, kind: int) -> bool:
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, kind) as probe:
-        probe.setblocking(False)
+        probe.settimeout(0)
         try:
             probe.connect(name)
         except ConnectionRefusedError:

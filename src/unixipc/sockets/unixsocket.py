@@ -44,7 +44,7 @@ _SENDING = {
     errno.EINVAL: "a message carries at most 253 descriptors, and no ids that this user namespace does not know",
     errno.EMSGSIZE: "it is longer than the socket's buffer takes (SO_SNDBUF), which nobody can split",
     errno.ENOTCONN: "the socket is not connected",
-    errno.EPERM: "credentials of others need privileges: CAP_SYS_ADMIN for the pid, CAP_SETUID and CAP_SETGID for the ids",
+    errno.EPERM: "others' credentials need privileges: CAP_SYS_ADMIN for the pid, CAP_SETUID and CAP_SETGID for the ids",
     errno.EPIPE: "the other end is closed, or takes no more",
     errno.ESRCH: "no process has the pid of the credentials",
     errno.ETOOMANYREFS: "too many descriptors are on their way in sockets: see RLIMIT_NOFILE in getrlimit(2)",
@@ -75,7 +75,7 @@ class UnixSocket(socket.socket):
 
     @classmethod
     def adopt(cls, other: socket.socket) -> Self:
-        """Take over the descriptor of a Unix socket of the standard library, and its timeout; the other one is closed."""
+        """Take over a Unix socket of the standard library, with its descriptor and its timeout."""
         if other.family != socket.AF_UNIX:
             raise ValueError(f"a UnixSocket is of the family AF_UNIX, not {other.family!r}")
         timeout = other.gettimeout()
@@ -124,7 +124,7 @@ class UnixSocket(socket.socket):
         if credentials is not None:
             beside.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, _pack(credentials)))
         target = None if to is None else check_address(to, "send_message")
-        with memoryview(data) as given, given.cast("B") if given.nbytes else memoryview(b"") as view:
+        with memoryview(data) as given, given.cast("B") as view:
             is_stream = self.type == socket.SOCK_STREAM
             if is_stream and beside and not view:
                 raise ValueError("a stream carries descriptors and credentials only beside at least one byte of data")
