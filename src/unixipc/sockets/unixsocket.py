@@ -44,7 +44,7 @@ _SENDING = {
     errno.EINVAL: "a message carries at most 253 descriptors, and no ids that this user namespace does not know",
     errno.EMSGSIZE: "it is longer than the socket's buffer takes (SO_SNDBUF), which nobody can split",
     errno.ENOTCONN: "the socket is not connected",
-    errno.EPERM: "others' credentials need privileges: CAP_SYS_ADMIN for the pid, CAP_SETUID and CAP_SETGID for the ids",
+    errno.EPERM: "credentials of others need CAP_SYS_ADMIN for the pid, CAP_SETUID and CAP_SETGID for the ids",
     errno.EPIPE: "the other end is closed, or takes no more",
     errno.ESRCH: "no process has the pid of the credentials",
     errno.ETOOMANYREFS: "too many descriptors are on their way in sockets: see RLIMIT_NOFILE in getrlimit(2)",
