@@ -109,10 +109,6 @@ def test_a_pidfd_of_the_peer_refers_to_it(fork: Fork) -> None:
                 libc.pidfd_send_signal(pidfd, 0)
             os.close(pidfd)
             assert accepted.peer_credentials().pid == child.pid, "the pid alone says nothing of its end"
-            try:
-                os.close(accepted.peer_pidfd())
-            except OSError as error:  # before Linux 6.16
-                assert "the process has ended and was waited for" in str(error)
 
 
 def test_a_socket_without_a_peer_says_so(fork: Fork) -> None:
@@ -122,7 +118,7 @@ def test_a_socket_without_a_peer_says_so(fork: Fork) -> None:
                 made.peer_credentials()
             assert raised.value.errno == errno.ENOTCONN
             for use in (made.peer_groups, made.peer_pidfd):
-                with pytest.raises(OSError, match="is not connected|needs Linux 6.5"):
+                with pytest.raises(OSError, match=r"is not connected|needs Linux 6\.5"):
                     use()
 
 
@@ -131,7 +127,12 @@ def test_who_inherited_the_socket_is_not_the_peer_but_the_sender(fork: Fork) -> 
         accepted, _ = listener.accept()
         with accepted:
             accepted.wants_credentials = True
-            child = fork(lambda: (made.send_message(b"from the child"), gate.wait()))
+
+            def send() -> None:
+                made.send_message(b"from the child")
+                gate.wait()
+
+            child = fork(send)
             message = accepted.receive_message(99)
             assert message.credentials is not None
             assert (accepted.peer_credentials().pid, message.credentials.pid) == (os.getpid(), child.pid)
