@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from unixipc import libc
 from unixipc._check import NO_ADVICE, Advice, failure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Address: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 """A path, or what `abstract` made."""
@@ -53,12 +49,8 @@ def is_abstract(address: bytes) -> bool:
     return address.startswith(b"\0")
 
 
-@contextmanager
-def explained(call: str, *subject: object, advice: Advice = NO_ADVICE) -> Iterator[None]:
-    """Let the errors of a call of the standard library name it, its subject, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:  # the socket's own timeout, or a handler's exception
-            raise
-        raise failure(error.errno, call, *subject, advice=advice.get(error.errno)) from None
+def explained(error: OSError, call: str, *subject: object, advice: Advice = NO_ADVICE) -> OSError:
+    """Let the error of a call of the standard library name it, its subject, and what to do."""
+    if error.errno is None:  # the socket's own timeout, or a handler's exception
+        return error
+    return failure(error.errno, call, *subject, advice=advice.get(error.errno))

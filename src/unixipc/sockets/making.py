@@ -83,10 +83,11 @@ def connect(address: Address, kind: int = _STREAM, *, timeout: float | None = No
     advice = _CONNECTING_ABSTRACT if is_abstract(target) else _CONNECTING
     made = UnixSocket(type=_check_kind(kind))
     try:
-        with explained("connect", repr(address), advice=advice):
-            _connect(made, target, deadline)
-    except BaseException:
+        _connect(made, target, deadline)
+    except BaseException as error:
         made.close()
+        if isinstance(error, OSError):
+            raise explained(error, "connect", repr(address), advice=advice) from None
         raise
     return made
 
@@ -149,7 +150,7 @@ def _bind(
     advice = _BINDING if has_file else _BINDING_ABSTRACT
     made = UnixSocket(type=kind)
     try:
-        with explained(call, repr(address), advice=advice), _locked(name) if replaces else nullcontext():
+        with _locked(name) if replaces else nullcontext():
             if has_file:
                 os.fchmod(made.fileno(), mode)  # which the file will have from its first moment on
             if replaces and _is_stale(name, kind):
@@ -158,8 +159,10 @@ def _bind(
             made.bind(name)
             if listens:
                 made.listen(*(() if backlog is None else (index(backlog),)))
-    except BaseException:
+    except BaseException as error:
         made.close()
+        if isinstance(error, OSError):
+            raise explained(error, call, repr(address), advice=advice) from None
         raise
     return made
 

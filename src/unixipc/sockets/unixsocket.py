@@ -32,6 +32,8 @@ _UCRED = 3 * _INT
 _UNKNOWN = 2**32 - 1
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of unix(7), which no header tells
 _MOST_GROUPS = 256  # socket.getsockopt gives no more than 1,024 bytes
+_NO_SIGNAL, _CLOSE_ON_EXEC = int(socket.MSG_NOSIGNAL), int(socket.MSG_CMSG_CLOEXEC)
+_TRUNCATED, _INCOMPLETE = int(socket.MSG_TRUNC), int(socket.MSG_CTRUNC)
 _BESIDE = socket.CMSG_SPACE(_UCRED) + socket.CMSG_SPACE(_INT)
 
 _TOO_OLD = "the kernel is too old for it: it needs Linux 6.5"
@@ -125,14 +127,15 @@ class UnixSocket(socket.socket):
             beside.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, _pack(credentials)))
         target = None if to is None else check_address(to, "send_message")
         with memoryview(data) as given, given.cast("B") as view:
-            is_stream = self.type == socket.SOCK_STREAM
-            if is_stream and beside and not view:
+            if beside and not view and self.type == socket.SOCK_STREAM:
                 raise ValueError("a stream carries descriptors and credentials only beside at least one byte of data")
-            with explained("send_message", self.fileno(), advice=_SENDING):
-                sent = self.sendmsg([view], beside, socket.MSG_NOSIGNAL, target)
-                if is_stream and sent < len(view) and self.gettimeout() != 0:
-                    self.sendall(view[sent:], socket.MSG_NOSIGNAL)
+            try:
+                sent = self.sendmsg([view], beside, _NO_SIGNAL, target)
+                if sent < len(view) and self.gettimeout() != 0:  # a stream, and a signal or the timeout cut it short
+                    self.sendall(view[sent:], _NO_SIGNAL)
                     sent = len(view)
+            except OSError as error:
+                raise explained(error, "send_message", self.fileno(), advice=_SENDING) from None
         return sent
 
     def receive_message(self, size: int, *, max_descriptors: int = 0) -> Message:
@@ -147,22 +150,19 @@ class UnixSocket(socket.socket):
             raise ValueError(f"max_descriptors is {most}: it must be at least 0")
         # With room for one descriptor too many, to tell too many from a kernel that could not open them.
         room = _BESIDE + socket.CMSG_SPACE(_INT * (min(most, _MOST_DESCRIPTORS) + 1))
-        with explained("receive_message", self.fileno(), advice=_RECEIVING):
-            data, beside, flags, address = self.recvmsg(index(size), room, socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, beside, flags, address = self.recvmsg(index(size), room, _CLOSE_ON_EXEC)
+        except OSError as error:
+            raise explained(error, "receive_message", self.fileno(), advice=_RECEIVING) from None
         fds, credentials, pidfd = _unpack(beside)
-        is_missing = bool(flags & socket.MSG_CTRUNC) or pidfd in (-errno.EMFILE, -errno.ENFILE)
-        message = Message(
-            data,
-            fds,
-            credentials,
-            pidfd if pidfd is not None and pidfd >= 0 else None,
-            address or None,
-            truncated=bool(flags & socket.MSG_TRUNC),
-        )
-        if is_missing or len(fds) > most:
+        opened = pidfd if pidfd is not None and pidfd >= 0 else None
+        message = Message(data, fds, credentials, opened, address or None, truncated=flags & _TRUNCATED != 0)
+        if len(fds) > most:
             message.close()
-            code, advice = (errno.EMSGSIZE, _TOO_MANY) if len(fds) > most else (errno.EMFILE, _NO_ROOM)
-            raise failure(code, "receive_message", self.fileno(), size, advice=advice)
+            raise failure(errno.EMSGSIZE, "receive_message", self.fileno(), advice=_TOO_MANY)
+        if flags & _INCOMPLETE or pidfd in (-errno.EMFILE, -errno.ENFILE):
+            message.close()
+            raise failure(errno.EMFILE, "receive_message", self.fileno(), advice=_NO_ROOM)
         return message
 
     @property
@@ -182,13 +182,17 @@ class UnixSocket(socket.socket):
     @property
     def wants_pidfds(self) -> bool:
         """Whether messages come with pidfds of their senders (SO_PASSPIDFD, from Linux 6.5 on); otherwise as above."""
-        with explained("SO_PASSPIDFD", self.fileno(), advice=_PASSING):
+        try:
             return self.getsockopt(socket.SOL_SOCKET, libc.SO_PASSPIDFD) != 0
+        except OSError as error:
+            raise explained(error, "SO_PASSPIDFD", self.fileno(), advice=_PASSING) from None
 
     @wants_pidfds.setter
     def wants_pidfds(self, wanted: bool) -> None:
-        with explained("SO_PASSPIDFD", self.fileno(), advice=_PASSING):
+        try:
             self.setsockopt(socket.SOL_SOCKET, libc.SO_PASSPIDFD, bool(wanted))
+        except OSError as error:
+            raise explained(error, "SO_PASSPIDFD", self.fileno(), advice=_PASSING) from None
 
     # -- the peer --
 
@@ -198,8 +202,10 @@ class UnixSocket(socket.socket):
         It need not be who holds the socket now: descriptors are inherited and passed on. `wants_credentials` tells who
         sent a message.
         """
-        with explained("peer_credentials", self.fileno()):
+        try:
             ucred = self.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED)
+        except OSError as error:
+            raise explained(error, "peer_credentials", self.fileno()) from None
         credentials = Credentials.unpack(ucred)
         if credentials.uid == _UNKNOWN:
             raise failure(errno.ENOTCONN, "peer_credentials", self.fileno(), advice=_NO_PEER)
@@ -209,8 +215,10 @@ class UnixSocket(socket.socket):
         """Tell the supplementary groups that the other end had then (SO_PEERGROUPS)."""
         too_many = f"the other end has more than {_MOST_GROUPS} groups, which socket.getsockopt cannot give"
         advice = {errno.ERANGE: too_many, errno.ENODATA: _NO_PEER}
-        with explained("peer_groups", self.fileno(), advice=advice):
+        try:
             groups = self.getsockopt(socket.SOL_SOCKET, libc.SO_PEERGROUPS, _MOST_GROUPS * _INT)
+        except OSError as error:
+            raise explained(error, "peer_groups", self.fileno(), advice=advice) from None
         return array("I", groups).tolist()
 
     def peer_pidfd(self) -> int:
@@ -221,8 +229,10 @@ class UnixSocket(socket.socket):
         """
         gone = "the process has ended and was waited for"
         advice = {errno.ENOPROTOOPT: _TOO_OLD, errno.ENODATA: _NO_PEER, errno.ESRCH: gone, errno.EINVAL: gone}
-        with explained("peer_pidfd", self.fileno(), advice=advice):
+        try:
             return self.getsockopt(socket.SOL_SOCKET, libc.SO_PEERPIDFD)
+        except OSError as error:
+            raise explained(error, "peer_pidfd", self.fileno(), advice=advice) from None
 
 
 def _descriptor(thing: int | HasFileno) -> int:
