@@ -82,7 +82,7 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x200000
 #endif
 
-/* ...and of unix(7), from Linux 6.5 on: an older one says so when asked. Some processors number options in their own way. */
+/* ...and of unix(7), from Linux 6.5 on: an older one says so when asked. Some processors number options their own way. */
 #if !defined(__hppa__) && !defined(__sparc__)
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76

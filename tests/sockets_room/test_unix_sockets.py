@@ -13,12 +13,13 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from conftest import sleeps
 
 from unixipc import libc, sockets
-from unixipc.sockets import UnixSocket
+from unixipc.sockets import UnixSocket, making
 from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
@@ -299,6 +300,39 @@ def test_of_many_who_replace_it_at_once_one_gets_the_name(fork: Fork, path: str)
             done.open(4)
             assert sum(child.result() for child in children) == 1
         Path(path).unlink()
+
+
+def test_who_has_bound_but_not_yet_listened_is_not_taken_for_dead(fork: Fork, path: str) -> None:
+    def serve_slowly() -> None:
+        class Slow(UnixSocket):
+            def listen(self, *args: Any) -> None:
+                bound.open()
+                go_on.wait()
+                super().listen(*args)
+
+        with patch.object(making, "UnixSocket", Slow), sockets.listen(path, replace_stale=True):
+            listening.open()
+            done.wait()
+
+    def replace() -> None:
+        ready.open()
+        with sockets.listen(path, replace_stale=True):
+            pass
+
+    leave_behind(fork, path)
+    with Gate() as bound, Gate() as go_on, Gate() as ready, Gate() as listening, Gate() as done:
+        first = fork(serve_slowly)
+        bound.wait()
+        second = fork(replace)
+        ready.wait()
+        until_blocked(second)  # by the lock of the folder
+        go_on.open()
+        listening.wait()
+        with pytest.raises(OSError, match="Address already in use"):
+            second.result()
+        sockets.connect(path).close()
+        done.open()
+        first.result()
 
 
 def test_unlinking_removes_the_file_and_who_is_connected_goes_on(path: str) -> None:
