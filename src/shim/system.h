@@ -6,8 +6,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <limits.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/ipc.h>
@@ -82,7 +82,7 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x200000
 #endif
 
-/* ...and of unix(7), from Linux 6.5 on: an older one says so when asked. Some processors number options their own way. */
+/* ...and of unix(7), from Linux 6.5 on: an older one says so when asked. Some processors number them otherwise. */
 #if !defined(__hppa__) && !defined(__sparc__)
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
