@@ -235,6 +235,22 @@ def test_a_message_carries_no_more_than_253(ends: tuple[UnixSocket, UnixSocket],
     assert fds() == before
 
 
+@needs_root
+def test_descriptors_that_nobody_receives_count_for_their_sender(fork: Fork, file: int) -> None:
+    one, other = sockets.pair(STREAM)
+
+    def send() -> None:
+        os.setuid(NOBODY)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        with pytest.raises(OSError, match="too many descriptors are on their way in sockets") as raised:
+            for _ in range(10):
+                one.send_message(b"x", descriptors=[file] * 50)
+        assert raised.value.errno == errno.ETOOMANYREFS
+
+    with one, other:
+        fork(send).result()
+
+
 def test_descriptors_that_were_never_received_are_closed_with_the_socket() -> None:
     one, other = sockets.pair()
     reads, writes = os.pipe()

@@ -583,10 +583,11 @@ def test_bad_arguments_are_refused_and_leave_nothing(path: str) -> None:
             sockets.connect(path, timeout=timeout)
     with pytest.raises(TypeError):
         sockets.connect(path, timeout="1")  # type: ignore[arg-type]
-    with pytest.raises(OverflowError):
-        sockets.listen(ABSTRACT, backlog=2**70)
-    with pytest.raises(TypeError):
-        sockets.listen(ABSTRACT, backlog="1")  # type: ignore[arg-type]
+    for address in (ABSTRACT, path):
+        with pytest.raises(OverflowError):
+            sockets.listen(address, backlog=2**70)
+        with pytest.raises(TypeError):
+            sockets.listen(address, backlog="1")  # type: ignore[arg-type]
     with sockets.listen(ABSTRACT, backlog=-5):
         sockets.connect(ABSTRACT, timeout=float("inf")).close()
     assert not Path(path).exists()

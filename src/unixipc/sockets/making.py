@@ -157,8 +157,13 @@ def _bind(
                 with suppress(FileNotFoundError):
                     os.unlink(name)  # noqa: PTH108 - a path of bytes
             made.bind(name)
-            if listens:
-                made.listen(*(() if backlog is None else (index(backlog),)))
+            try:
+                if listens:
+                    made.listen(*(() if backlog is None else (index(backlog),)))
+            except BaseException:
+                if has_file:
+                    made.unlink()
+                raise
     except BaseException as error:
         made.close()
         if isinstance(error, OSError):
