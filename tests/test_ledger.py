@@ -24,6 +24,9 @@ def _rows() -> dict[str, tuple[str, str]]:
     return {match[1]: (match[2], match[3]) for match in ROW.finditer(LEDGER.read_text())}
 
 
+STDLIB = {call for call, (state, _) in _rows().items() if state == "stdlib"}
+
+
 def _name(call: str) -> str:
     return f"{call}_" if keyword.iskeyword(call) else call
 

@@ -6,8 +6,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <limits.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/ipc.h>
@@ -18,11 +18,13 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 
 #include <linux/mman.h>
+#include <linux/un.h>
 
 /* shmget(2) names these, but the header that has them cannot stand beside the C library's. */
 #ifndef SHM_HUGE_SHIFT
@@ -78,6 +80,19 @@
 #endif
 #ifndef MOUNT_ATTR_NOSYMFOLLOW /* from Linux 5.14 on */
 #define MOUNT_ATTR_NOSYMFOLLOW 0x200000
+#endif
+
+/* ...and of unix(7), from Linux 6.5 on: an older one says so when asked. Some processors number them otherwise. */
+#if !defined(__hppa__) && !defined(__sparc__)
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#endif
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
 #endif
 
 /* ...and of sigaction(2), in which the C library's lack these. */
@@ -183,6 +198,12 @@
 #endif
 #ifndef MADV_GUARD_REMOVE
 #define MADV_GUARD_REMOVE UIPC_ABSENT
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD UIPC_ABSENT
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD UIPC_ABSENT
 #endif
 #ifndef PT_GNU_PROPERTY
 #define PT_GNU_PROPERTY UIPC_ABSENT

@@ -437,6 +437,11 @@ class _Lib(Protocol):
     S_IFBLK: int
     S_IFIFO: int
     S_IFSOCK: int
+    SO_PEERGROUPS: int
+    SO_PASSPIDFD: int
+    SO_PEERPIDFD: int
+    SCM_PIDFD: int
+    UNIX_PATH_MAX: int
     PR_SET_PDEATHSIG: int
     PR_SET_CHILD_SUBREAPER: int
     PR_GET_PDEATHSIG: int

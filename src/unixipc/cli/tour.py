@@ -20,8 +20,12 @@ SECONDS = 10.0
 # here: they have other meanings too, so a mechanism for which they mean a limit raises UnavailableError itself.
 _LACKING = {
     errno.EACCES,
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
     errno.EDQUOT,
     errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENETUNREACH,
     errno.ENFILE,
     errno.ENODEV,
     errno.ENOMEM,
@@ -63,7 +67,7 @@ class Family:
     def mechanism(
         self, name: str, *, calls: str, travels: str
     ) -> Callable[[Callable[[Exchange], float]], Callable[[Exchange], float]]:
-        """Make a function a row of the tour: its name, the calls of `unixipc.libc` in it, and what they carry."""
+        """Make a function a row of the tour: its name, the calls in it as the ledger has them, and what they carry."""
 
         def register(run: Callable[[Exchange], float]) -> Callable[[Exchange], float]:
             self._mechanisms.append(Mechanism(name, tuple(calls.split()), travels, run))

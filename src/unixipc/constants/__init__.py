@@ -11,5 +11,6 @@ from unixipc.constants.pipes import *
 from unixipc.constants.posix import *
 from unixipc.constants.processes import *
 from unixipc.constants.signals import *
+from unixipc.constants.sockets import *
 from unixipc.constants.sysv import *
 from unixipc.constants.timers import *

@@ -1,6 +1,6 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, native, pipes, posix, processes, signals, sysv, timers
+from unixipc.cli.mechanisms import handlers, mappings, native, pipes, posix, processes, signals, sockets, sysv, timers
 
 MECHANISMS = (
     *signals.family,
@@ -11,5 +11,6 @@ MECHANISMS = (
     *posix.family,
     *mappings.family,
     *pipes.family,
+    *sockets.family,
     *processes.family,
 )
