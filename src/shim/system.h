@@ -6,8 +6,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <limits.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/ipc.h>
@@ -183,6 +183,18 @@
 #endif
 #ifndef MADV_GUARD_REMOVE
 #define MADV_GUARD_REMOVE UIPC_ABSENT
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT UIPC_ABSENT
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT UIPC_ABSENT
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE UIPC_ABSENT
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC UIPC_ABSENT
 #endif
 #ifndef PT_GNU_PROPERTY
 #define PT_GNU_PROPERTY UIPC_ABSENT
