@@ -34,7 +34,7 @@ def check_multiple(page: int, **numbers: int) -> None:
     """Refuse places and sizes that are not of whole pages."""
     for name, number in numbers.items():
         if number % page:
-            raise ValueError(f"the {name} is {number}: it must be a multiple of {page}, the size of a page there")
+            raise ValueError(f"the {name} is {number}: it must be a multiple of {page}, the size of its pages")
 
 
 def huge_page(wanted: bool | int) -> int:  # noqa: FBT001 - it says which size, or only that there is one
@@ -76,7 +76,7 @@ def fill_holes(fd: int, size: int, offset: int = 0) -> None:
     if _lies_in_memory(fd) and page == libc.PAGE_SIZE:
         free = _meminfo("MemAvailable") + _meminfo("SwapFree")
         if size - 512 * status.st_blocks > free:
-            raise failure(errno.ENOMEM, "posix_fallocate", fd, offset, size, advice=f"{free} bytes are free")
+            raise failure(errno.ENOMEM, "posix_fallocate", fd, offset, size, advice=f"only {free} bytes of memory are free")
     try:
         os.posix_fallocate(fd, offset, size)
     except OSError as error:
