@@ -53,7 +53,7 @@ def test_a_new_file_is_zeros_of_the_size_asked_for_and_reserved(file: MemoryFile
 
 def test_its_name_is_for_those_who_look() -> None:
     with MemoryFile.create(PAGE, name="frames") as file, file.map() as mapping:
-        assert os.readlink(f"/proc/self/fd/{file.fileno()}") == "/memfd:frames (deleted)"
+        assert str(Path(f"/proc/self/fd/{file.fileno()}").readlink()) == "/memfd:frames (deleted)"
         assert "/memfd:frames" in Path("/proc/self/maps").read_text()
         assert len(mapping) == PAGE
 
@@ -171,7 +171,7 @@ def test_another_user_does_not(file: MemoryFile, fork: Fork) -> None:
         become_nobody()
         for way in ("read", "write", "copy"):
             with pytest.raises(PermissionError, match=path):
-                Mapping.of(path, access=way)  # type: ignore[arg-type]
+                Mapping.of(path, access=way)
 
     fork(child).result()
 
@@ -179,7 +179,7 @@ def test_another_user_does_not(file: MemoryFile, fork: Fork) -> None:
 def test_what_is_no_file_in_memory_stays_its_owner_s(tmp_path: Path) -> None:
     here, there = os.pipe()
     for fd in (here, there):
-        with pytest.raises(OSError, match="F_GET_SEALS.*Mapping.of maps any") as caught:
+        with pytest.raises(OSError, match=r"F_GET_SEALS.*Mapping.of maps any") as caught:
             MemoryFile.from_fd(fd)
         assert caught.value.errno == errno.EINVAL
         os.close(fd)
@@ -293,7 +293,7 @@ def test_it_gets_longer_and_its_mappings_show_that_once_they_are_resized(file: M
         mapping.resize(10 * PAGE)
         put(mapping, b"last", 10 * PAGE - 4)
         assert get(mapping, 6) == b"first\0"
-        with pytest.raises(ValueError, match="make its file longer first"):
+        with pytest.raises(ValueError, match="make it longer first"):
             mapping.resize(11 * PAGE)
     assert os.fstat(file.fileno()).st_blocks * 512 == 10 * PAGE
 
@@ -358,9 +358,9 @@ def test_huge_pages_are_had_or_the_error_says_what_to_do() -> None:
     with file, file.map(access="write") as mapping, file.map(offset=2**21) as part:
         put(mapping, b"huge", 2**21)
         assert get(part, 4) == b"huge"
-        for wrong in ({"size": PAGE}, {"offset": PAGE}):
+        for size, offset in ((PAGE, 0), (2**21, PAGE)):
             with pytest.raises(ValueError, match="must be a multiple"):
-                file.map(**wrong)
+                file.map(size, offset=offset)
         with pytest.raises(ValueError, match="must be a multiple"):
             file.resize(2**22 + PAGE)
 
@@ -408,14 +408,14 @@ def test_a_name_has_its_limits() -> None:
     with pytest.raises(OSError, match="at most 249 bytes"):
         MemoryFile.create(PAGE, name="x" * 250)
     for name in ("a\0b", "\ud800"):
-        with pytest.raises(ValueError, match="null|surrogates"):
+        with pytest.raises(ValueError, match=r"null|surrogates"):
             MemoryFile.create(PAGE, name=name)
     with pytest.raises(TypeError):
         MemoryFile.create(PAGE, name=None)  # type: ignore[arg-type]
 
 
-def test_ten_thousand_files_leave_no_descriptor_and_no_mapping() -> None:
-    for number in range(10_000):
+def test_a_thousand_files_leave_no_descriptor_and_no_mapping() -> None:
+    for number in range(1000):
         with MemoryFile.create(PAGE) as file, file.map(access="write") as mapping:
             address = mapping.address
             if number % 100 == 0:

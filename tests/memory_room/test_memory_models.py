@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from memory_room.helpers import PAGE, READ, WRITE, get, put
+from memory_room.helpers import PAGE, READ, WRITE, put
 
 from unixipc import libc
 from unixipc.memory import Mapping, MemoryFile
@@ -74,8 +74,8 @@ class FileMachine(RuleBasedStateMachine):
         if which == "writer" and self.views:
             with pytest.raises(BufferError, match="release"):
                 mapping.resize(size)
-        elif size > before and whole_pages(size) > whole_pages(len(self.model)):
-            with pytest.raises(ValueError, match="cannot grow"):
+        elif size > len(self.model):
+            with pytest.raises(ValueError, match="make it longer first"):
                 mapping.resize(size)
         else:
             mapping.resize(size)
@@ -84,10 +84,7 @@ class FileMachine(RuleBasedStateMachine):
 
     @rule(writable=st.booleans())
     def protect(self, *, writable: bool) -> None:
-        if self.writable and not writable and any(not view.readonly for view in self.views):
-            with pytest.raises(BufferError, match="release"):
-                self.writer.protect(READ)
-        elif not writable and self.writable and self.views:
+        if self.writable and not writable and self.views:
             with pytest.raises(BufferError, match="release"):
                 self.writer.protect(READ)
         else:
@@ -138,10 +135,9 @@ class FileMachine(RuleBasedStateMachine):
         assert os.fstat(self.fd).st_size == len(self.model)
         assert os.pread(self.fd, len(self.model), 0) == self.model
         for mapping in (self.writer, self.reader):
-            length = min(len(mapping), len(self.model))
-            assert get(mapping, length) == self.model[:length]
+            assert bytes(mapping) == self.model[: len(mapping)]
         for view in self.views:
-            assert view[: len(self.model)] == self.model[: len(view)]
+            assert view == self.model[: len(view)]
 
     def teardown(self) -> None:
         for view in self.views:
@@ -178,7 +174,7 @@ class AnonymousMachine(RuleBasedStateMachine):
         begin = 0 if part.start is None else part.start + size if part.start < 0 else part.start
         end = size if stop is None else stop + size if stop < 0 else stop
         if begin % PAGE or not 0 <= begin <= end <= whole_pages(size):
-            with pytest.raises(ValueError, match="is not within|no multiple of"):
+            with pytest.raises(ValueError, match=r"is not within|no multiple of"):
                 self.mapping.advise(libc.MADV_DONTNEED, part)
         else:
             self.mapping.advise(libc.MADV_DONTNEED, part)
@@ -212,7 +208,7 @@ class AnonymousMachine(RuleBasedStateMachine):
             self.mapping.close()
 
 
-FEW: Any = settings(max_examples=60, stateful_step_count=30, deadline=None)
+FEW: Any = settings(max_examples=40, stateful_step_count=25, deadline=None)
 FileMachine.TestCase.settings = FEW
 AnonymousMachine.TestCase.settings = FEW
 TestAFileAndItsMappings = FileMachine.TestCase

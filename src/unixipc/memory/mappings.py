@@ -45,7 +45,7 @@ class Mapping(libc.Mapping):
     the whole. What lies outside is a ValueError, and not cut off as of a list.
     """
 
-    __slots__ = ()
+    _source: _Source | None = None
 
     @classmethod
     def anonymous(
@@ -100,7 +100,7 @@ class Mapping(libc.Mapping):
         What is asked for must be there: a mapping makes no file longer (ValueError). To be written its holes are filled
         (posix_fallocate(3)), so that a full file system is an OSError here and not a SIGBUS later; `reserve=False`
         leaves them. Nobody may make the file shorter as long as it is mapped, since touching what is missing ends the
-        process; a seal of a `MemoryFile` forbids it.
+        process; a seal of a `MemoryFile` forbids it. The mapping keeps a descriptor of its own, which `resize` needs.
         """
         if access not in _ACCESS:
             raise ValueError(f"the access is 'read', 'write' or 'copy', and not {access!r}")
@@ -108,35 +108,33 @@ class Mapping(libc.Mapping):
         if offset < 0:
             raise ValueError(f"the offset is {offset}: a file begins at 0")
         with _descriptor(file, access) as fd:
-            size, page, huge = _part_of_file(fd, size, offset), page_of(fd), 0
-            check_multiple(page, offset=offset)
-            if page > libc.PAGE_SIZE:
-                check_multiple(page, size=size)
-                huge = libc.MAP_HUGETLB | huge_flags(page)
-            made = cls._map(fd, size, offset, access, huge)
-            if access == "write" and reserve:
-                try:
-                    fill_holes(fd, size, offset)
-                except BaseException:
-                    made.close()
-                    raise
+            source = _Source(fd, offset, reserved=reserve and access == "write")
+        size = source.check(size)
+        made = cls._map(source, size, access)
+        made._source = source
+        try:
+            source.reserve(size)
+        except BaseException:
+            made.close()
+            raise
         return made
 
     @classmethod
-    def _map(cls, fd: int, size: int, offset: int, access: Access, huge: int) -> Self:
+    def _map(cls, source: _Source, size: int, access: Access) -> Self:
         prot, flags = _ACCESS[access]
         try:
-            return libc.mmap(None, size, prot, flags | huge, fd, offset, kind=cls)
+            return libc.mmap(None, size, prot, flags | source.flags, source.fd, source.offset, kind=cls)
         except OSError as error:
-            if error.errno == errno.ENOMEM and huge:
-                raise failure(errno.ENOMEM, "mmap", fd, size, advice=NO_HUGE_PAGE) from None
+            subject = source.fd, size
+            if error.errno == errno.ENOMEM and source.flags:
+                raise failure(errno.ENOMEM, "mmap", *subject, advice=NO_HUGE_PAGE) from None
             if error.errno != errno.EPERM:
                 raise
             if access == "write":
                 advice = "it is sealed against writing: access 'read', or 'copy'"
-                raise failure(errno.EPERM, "mmap", fd, size, advice=advice) from None
+                raise failure(errno.EPERM, "mmap", *subject, advice=advice) from None
         # Before Linux 6.7 a file that is sealed against writing cannot be shared at all. Nor does it change.
-        return libc.mmap(None, size, prot, libc.MAP_PRIVATE | huge, fd, offset, kind=cls)
+        return libc.mmap(None, size, prot, libc.MAP_PRIVATE | source.flags, source.fd, source.offset, kind=cls)
 
     def protect(self, prot: int, part: slice | None = None) -> None:
         """Set what may be done to memory: PROT_READ, PROT_WRITE, PROT_EXEC, or PROT_NONE of them (mprotect(2)).
@@ -188,6 +186,11 @@ class Mapping(libc.Mapping):
         anonymous memory has no more than it was made with; guarded memory, and that of huge pages, keeps its size.
         """
         size, before = check_size(size), len(self)
+        if size > before:
+            libc.mremap(self, before)  # is a view held?
+            if self._source is not None:
+                self._source.check(size)
+                self._source.reserve(size)
         libc.mremap(self, size, libc.MREMAP_MAYMOVE)
         if size > before and self.readable:
             try:
@@ -195,14 +198,14 @@ class Mapping(libc.Mapping):
             except BufferError:
                 libc.mremap(self, before)
                 raise ValueError(
-                    f"{self!r} cannot grow to {size} bytes, there are no more: make its file longer first;"
-                    f" anonymous memory grows if it is not shared"
+                    f"{self!r} cannot grow to {size} bytes: only anonymous memory that is not shared, or a file, has more"
                 ) from None
 
     def close(self) -> None:
         """Unmap the memory; twice is fine. What views still show stays."""
         if not self.closed:
             libc.munmap(self)
+            self._source = None
 
     def __enter__(self) -> Self:
         return self
@@ -253,18 +256,39 @@ def _descriptor(file: File, access: Access) -> Iterator[int]:
         raise TypeError(f"a file is a path, a descriptor, or an object with one, and not {file!r}")
 
 
-def _part_of_file(fd: int, size: int | None, offset: int) -> int:
-    """Refuse what the file does not have, and say how much is meant."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        if size is None:
-            raise ValueError(f"descriptor {fd} is of no regular file: say how many bytes of it to map")
+class _Source:
+    """The file behind a mapping, which has to know how long it is when it grows; `flags` are those of its pages."""
+
+    def __init__(self, fd: int, offset: int, *, reserved: bool) -> None:
+        self.fd, self.offset = os.dup(fd), offset
+        self._page, self._reserved = page_of(fd), reserved
+        self.flags = libc.MAP_HUGETLB | huge_flags(self._page) if self._page > libc.PAGE_SIZE else 0
+
+    def check(self, size: int | None) -> int:
+        """Refuse what the file does not have, and say how much is meant: None is all of it."""
+        check_multiple(self._page, offset=self.offset)
+        status = os.fstat(self.fd)
+        if not stat.S_ISREG(status.st_mode):
+            if size is None:
+                raise ValueError("this is no regular file: say how many bytes of it to map")
+            return size
+        rest = status.st_size - self.offset
+        if rest < (1 if size is None else size):
+            wanted = "no byte" if size is None else f"no {size} bytes"
+            raise ValueError(
+                f"the file has {status.st_size} bytes, and {wanted} from {self.offset} on:"
+                " make it longer first (os.posix_fallocate, MemoryFile.resize)"
+            )
+        size = rest if size is None else size
+        if self.flags:
+            check_multiple(self._page, size=size)
         return size
-    rest = status.st_size - offset
-    if rest < (1 if size is None else size):
-        wanted = "no byte" if size is None else f"no {size} bytes"
-        raise ValueError(
-            f"the file has {status.st_size} bytes, and {wanted} from {offset} on:"
-            f" make it longer first (os.posix_fallocate, MemoryFile.resize)"
-        )
-    return rest if size is None else size
+
+    def reserve(self, size: int) -> None:
+        """Fill the holes that are mapped to be written."""
+        if self._reserved:
+            fill_holes(self.fd, size, self.offset)
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)

@@ -72,11 +72,13 @@ def fill_holes(fd: int, size: int, offset: int = 0) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         return
-    page = page_of(fd)
-    if _lies_in_memory(fd) and page == libc.PAGE_SIZE:
-        free = _meminfo("MemAvailable") + _meminfo("SwapFree")
-        if size - 512 * status.st_blocks > free:
-            raise failure(errno.ENOMEM, "posix_fallocate", fd, offset, size, advice=f"only {free} bytes of memory are free")
+    page, missing = page_of(fd), size - 512 * status.st_blocks
+    if missing > 0 and _lies_in_memory(fd) and page == libc.PAGE_SIZE:
+        free = _meminfo("MemAvailable", "SwapFree")
+        if missing > free:
+            raise failure(
+                errno.ENOMEM, "posix_fallocate", fd, offset, size, advice=f"only {free} bytes of memory are free"
+            )
     try:
         os.posix_fallocate(fd, offset, size)
     except OSError as error:
@@ -93,7 +95,7 @@ def _lies_in_memory(fd: int) -> bool:
     return True
 
 
-def _meminfo(name: str) -> int:
-    """Read a number of bytes that the kernel tells; 0 where it does not."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+def _meminfo(*names: str) -> int:
+    """Add up numbers of bytes that the kernel tells (proc_meminfo(5))."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return sum(int(words[1]) * 1024 for words in lines if words[0].rstrip(":") in names)
