@@ -198,7 +198,7 @@ class Mapping(libc.Mapping):
             except BufferError:
                 libc.mremap(self, before)
                 raise ValueError(
-                    f"{self!r} cannot grow to {size} bytes: only anonymous memory that is not shared, or a file, has more"
+                    f"{self!r} cannot grow to {size} bytes: what is shared and anonymous has no more"
                 ) from None
 
     def close(self) -> None:

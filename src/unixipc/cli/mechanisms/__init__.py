@@ -1,6 +1,6 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, native, pipes, posix, processes, signals, sysv, timers
+from unixipc.cli.mechanisms import handlers, mappings, memory, native, pipes, posix, processes, signals, sysv, timers
 
 MECHANISMS = (
     *signals.family,
@@ -10,6 +10,7 @@ MECHANISMS = (
     *sysv.family,
     *posix.family,
     *mappings.family,
+    *memory.family,
     *pipes.family,
     *processes.family,
 )
