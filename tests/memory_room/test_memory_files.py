@@ -47,7 +47,7 @@ def test_a_new_file_is_zeros_of_the_size_asked_for_and_reserved(file: MemoryFile
     with file.map() as mapping:
         assert bytes(mapping) == bytes(SIZE)
     assert (file.size, file.seals, file.closed) == (SIZE, libc.Seal(0), False)
-    assert repr(file) == f"<MemoryFile {SIZE} bytes at descriptor {file.fileno()}>"
+    assert repr(file) == f"<MemoryFile at descriptor {file.fileno()}>"
     assert os.fstat(file.fileno()).st_blocks * 512 >= SIZE
 
 
@@ -299,7 +299,7 @@ def test_it_gets_longer_and_its_mappings_show_that_once_they_are_resized(file: M
 
 
 def test_it_never_gets_shorter(file: MemoryFile) -> None:
-    with pytest.raises(ValueError, match="cannot get shorter"):
+    with pytest.raises(ValueError, match=f"has {SIZE} bytes, and cannot get shorter"):
         file.resize(SIZE - 1)
     assert file.size == SIZE
 
@@ -385,7 +385,7 @@ def test_a_size_that_nobody_has_is_refused(file: MemoryFile, size: int) -> None:
 
 @pytest.mark.parametrize("wrong", [None, "one", 1.0, b"1", [], object()])
 def test_what_is_no_number_is_a_typeerror(file: MemoryFile, wrong: Any) -> None:
-    for use in (MemoryFile.create, MemoryFile.from_fd, file.seal, file.resize):
+    for use in (MemoryFile, MemoryFile.create, MemoryFile.from_fd, file.seal, file.resize):
         with pytest.raises(TypeError):
             use(wrong)
     with pytest.raises(TypeError):

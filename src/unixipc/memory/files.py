@@ -32,7 +32,7 @@ class MemoryFile:
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd = index(fd)
 
     @classmethod
     def create(cls, size: int, *, name: str = "unixipc", sealable: bool = True, huge: bool | int = False) -> Self:
@@ -41,7 +41,7 @@ class MemoryFile:
         The `name` is for those who read /proc/PID/maps, and no two need differ. `huge` asks for huge pages, of the
         default size or of so many bytes.
         """
-        size, page = check_size(size), huge_page(huge)
+        size, page = check_size(size), huge_page(huge, "memfd_create")
         flags = os.MFD_CLOEXEC
         if sealable:
             flags |= os.MFD_ALLOW_SEALING
@@ -108,7 +108,7 @@ class MemoryFile:
         size, fd = check_size(size), self.fileno()
         present = self.size
         if size < present:
-            raise ValueError(f"{self!r} cannot get shorter: others may use what it has")
+            raise ValueError(f"{self!r} has {present} bytes, and cannot get shorter: others may use them")
         if (page := page_of(fd)) > libc.PAGE_SIZE:
             check_multiple(page, size=size)
         if size > present and libc.F_SEAL_GROW in self.seals:
@@ -137,7 +137,7 @@ class MemoryFile:
         raise ValueError("this file is closed")
 
     def __repr__(self) -> str:
-        state = "closed" if self._fd < 0 else f"{self.size} bytes at descriptor {self._fd}"
+        state = "closed" if self._fd < 0 else f"at descriptor {self._fd}"
         return f"<{type(self).__name__} {state}>"
 
     def __enter__(self) -> Self:

@@ -63,7 +63,7 @@ class Mapping(libc.Mapping):
         `guarded` memory lies between two pages that nobody can touch, so that whoever runs over its end is stopped by
         SIGSEGV; the end is that of the last page. With `populate` the pages are there at once.
         """
-        size, page = check_size(size), huge_page(huge)
+        size, page = check_size(size), huge_page(huge, "mmap")
         flags = libc.MAP_ANONYMOUS | (libc.MAP_SHARED if shared else libc.MAP_PRIVATE)
         if populate:
             flags |= libc.MAP_POPULATE

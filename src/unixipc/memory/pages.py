@@ -37,7 +37,7 @@ def check_multiple(page: int, **numbers: int) -> None:
             raise ValueError(f"the {name} is {number}: it must be a multiple of {page}, the size of its pages")
 
 
-def huge_page(wanted: bool | int) -> int:  # noqa: FBT001 - it says which size, or only that there is one
+def huge_page(wanted: bool | int, call: str) -> int:  # noqa: FBT001 - it says which size, or only that there is one
     """Give the size of the huge pages wanted, True being the system's default; 0 for normal pages.
 
     OSError where the kernel has none of that size.
@@ -50,7 +50,7 @@ def huge_page(wanted: bool | int) -> int:  # noqa: FBT001 - it says which size, 
         number = _meminfo("Hugepagesize") or number
     if number not in sizes:
         known = f"of {', '.join(map(str, sizes))} bytes" if sizes else "of no size"
-        raise failure(errno.EINVAL, "mmap", f"huge pages of {number} bytes", advice=f"this kernel has some {known}")
+        raise failure(errno.EINVAL, call, f"huge pages of {number} bytes", advice=f"this kernel has some {known}")
     return number
 
 
