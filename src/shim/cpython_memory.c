@@ -16,6 +16,7 @@ struct memory {
     PyObject head;
     uint64_t address;
     Py_ssize_t length;
+    size_t guard;    /* bytes before and behind it that nobody can touch; they go with it */
     Py_ssize_t pins; /* views and calls that use the memory now */
     enum origin origin;
     bool readable;
@@ -44,8 +45,9 @@ static int give_back(const struct memory *memory) {
     if (is_absent(memory)) {
         return 0;
     }
-    return memory->origin == FROM_MMAP ? uipc_munmap(memory->address, (size_t)memory->length)
-                                       : uipc_shmdt(memory->address);
+    return memory->origin == FROM_MMAP
+               ? uipc_munmap(memory->address - memory->guard, (size_t)memory->length + 2 * memory->guard)
+               : uipc_shmdt(memory->address);
 }
 
 static void unpin(struct memory *memory) {
@@ -98,6 +100,14 @@ static int refuse_stack(const struct memory *memory, const char *what) {
     if (memory->is_stack) {
         PyErr_Format(PyExc_BufferError, "cannot %s memory that signal handlers run on: sigaltstack() replaces it",
                      what);
+        return -1;
+    }
+    return 0;
+}
+
+static int refuse_guarded(const struct memory *memory, const char *what) {
+    if (memory->guard > 0) {
+        PyErr_Format(PyExc_ValueError, "cannot %s memory between guard pages: its place and size are fixed", what);
         return -1;
     }
     return 0;
@@ -238,7 +248,7 @@ static int map_at(const struct request *request, uint64_t place, int flags, uint
 }
 
 static int refuse_replacing(const struct memory *target, size_t length) {
-    if (refuse_pinned(target, "replace") < 0) {
+    if (refuse_pinned(target, "replace") < 0 || refuse_guarded(target, "replace") < 0) {
         return -1;
     }
     if (pages(length) > pages((size_t)target->length)) {
@@ -407,7 +417,8 @@ static PyObject *remap(PyObject *module, PyObject *args) {
     int flags;
     unsigned long long place;
     if (!PyArg_ParseTuple(args, "OOKiK:mremap", &cls, &self, &new_size, &flags, &place) ||
-        uipc_refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0) {
+        uipc_refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0 ||
+        refuse_guarded(memory_of(self), "move or resize") < 0) {
         return NULL;
     }
     struct memory *const memory = memory_of(self);
@@ -469,7 +480,7 @@ static PyObject *memory_unmap(PyObject *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "a mapping can lose pages at its ends, not in its middle");
         return NULL;
     }
-    if (refuse_pinned(memory, "unmap part of") < 0) {
+    if (refuse_pinned(memory, "unmap part of") < 0 || refuse_guarded(memory, "unmap part of") < 0) {
         return NULL;
     }
     const int result = uipc_munmap(memory->address + part.start, stop - part.start);
@@ -509,6 +520,35 @@ static PyObject *memory_protect(PyObject *self, PyObject *args) {
         memory->writable = writable;
     }
     return PyLong_FromLong(result);
+}
+
+/* The first and the last page become guards; what lies between them, up to this length, is the memory from now on. Made
+ * so, and not of neighbours, no other thread can get between them, and a view that outlives close() is still guarded.
+ */
+static PyObject *memory_guard(PyObject *self, PyObject *length) {
+    struct memory *const memory = memory_of(self);
+    const size_t page = (size_t)uipc_page_size();
+    const Py_ssize_t inner = PyNumber_AsSsize_t(length, PyExc_OverflowError);
+    if (PyErr_Occurred() || refuse_pinned(memory, "guard") < 0 || refuse_guarded(memory, "guard") < 0) {
+        return NULL;
+    }
+    if (memory->origin != FROM_MMAP || inner < 1 || pages((size_t)inner) + 2 * page != pages((size_t)memory->length)) {
+        PyErr_Format(PyExc_ValueError, "%zd bytes do not fill what lies between the first and the last page", inner);
+        return NULL;
+    }
+    int result = uipc_mprotect(memory->address, page, PROT_NONE);
+    if (result == 0) {
+        result = uipc_mprotect(memory->address + page + pages((size_t)inner), page, PROT_NONE);
+    }
+    if (result < 0) {
+        memory->readable = false;
+        memory->writable = false;
+        return PyLong_FromLong(result);
+    }
+    memory->address += page;
+    memory->length = inner;
+    memory->guard = page;
+    return PyLong_FromLong(0);
 }
 
 /* What an advice means for views. */
@@ -606,6 +646,15 @@ static PyObject *memory_sync(PyObject *self, PyObject *args) {
 
 static int lock_or_unlock(uint64_t address, size_t length, int lock) {
     return lock ? uipc_mlock(address, length) : uipc_munlock(address, length);
+}
+
+static PyObject *memory_lock2(PyObject *self, PyObject *args) {
+    PyObject *offset;
+    PyObject *length;
+    int flags;
+    return PyArg_ParseTuple(args, "OOi:mlock2", &offset, &length, &flags)
+               ? call_on_part(self, offset, length, flags, uipc_mlock2)
+               : NULL;
 }
 
 static PyObject *memory_lock(PyObject *self, PyObject *args) {
@@ -814,8 +863,10 @@ static PyMethodDef memory_methods[] = {
     {"_advise", memory_advise, METH_VARARGS, NULL},
     {"_sync", memory_sync, METH_VARARGS, NULL},
     {"_lock", memory_lock, METH_VARARGS, NULL},
+    {"_lock2", memory_lock2, METH_VARARGS, NULL},
     {"_residency", memory_residency, METH_VARARGS, NULL},
     {"_pin", memory_pin, METH_NOARGS, NULL},
+    {"_guard", memory_guard, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

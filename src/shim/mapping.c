@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void *pointer(uint64_t address) { return (void *)(uintptr_t)address; }
@@ -42,7 +43,15 @@ int uipc_madvise(uint64_t address, size_t length, int advice) {
 
 int uipc_mlock(uint64_t address, size_t length) { return uipc_result(mlock(pointer(address), length)); }
 
+int uipc_mlock2(uint64_t address, size_t length, int flags) {
+    return uipc_result((int)syscall(SYS_mlock2, pointer(address), length, (unsigned int)flags));
+}
+
 int uipc_munlock(uint64_t address, size_t length) { return uipc_result(munlock(pointer(address), length)); }
+
+int uipc_mlockall(int flags) { return uipc_result(mlockall(flags)); }
+
+int uipc_munlockall(void) { return uipc_result(munlockall()); }
 
 int uipc_mincore(uint64_t address, size_t length, unsigned char *vec) {
     return uipc_result(mincore(pointer(address), length, vec));

@@ -258,7 +258,10 @@ int uipc_msync(uint64_t address, size_t length, int flags);
 int uipc_mremap(uint64_t address, size_t old_size, size_t new_size, int flags, uint64_t new_address, uint64_t *moved);
 int uipc_madvise(uint64_t address, size_t length, int advice);
 int uipc_mlock(uint64_t address, size_t length);
+int uipc_mlock2(uint64_t address, size_t length, int flags);
 int uipc_munlock(uint64_t address, size_t length);
+int uipc_mlockall(int flags);
+int uipc_munlockall(void);
 int uipc_mincore(uint64_t address, size_t length, unsigned char *vec);
 
 /* pipes.c: pipe(7), fifo(7) */

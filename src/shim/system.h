@@ -205,6 +205,18 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD UIPC_ABSENT
 #endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT UIPC_ABSENT
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT UIPC_ABSENT
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE UIPC_ABSENT
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC UIPC_ABSENT
+#endif
 #ifndef PT_GNU_PROPERTY
 #define PT_GNU_PROPERTY UIPC_ABSENT
 #endif

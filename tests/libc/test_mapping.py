@@ -1359,6 +1359,100 @@ def test_locking_more_than_the_limit_is_refused(fork: Fork, pages: int, code: in
         fork(try_it).result()
 
 
+@needs_mlock
+def test_mlock2_on_fault_locks_a_page_when_it_is_touched(mmap: Mmap) -> None:
+    mapping, before = mmap(4 * PAGE), locked_memory()
+    try:
+        libc.mlock2(mapping, libc.MLOCK_ONFAULT, offset=PAGE)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert locked_memory() == before + 3 * PAGE
+    assert resident(mapping) == [0, 0, 0, 0]
+    put(mapping, b"x", 2 * PAGE)
+    assert resident(mapping)[2] == 1
+    libc.munlock(mapping)
+    assert locked_memory() == before
+
+
+@needs_mlock
+def test_mlock2_without_flags_is_mlock(mmap: Mmap) -> None:
+    mapping = mmap(4 * PAGE)
+    try:
+        libc.mlock2(mapping, 0)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert resident(mapping) == [1, 1, 1, 1]
+
+
+def test_mlock2_refuses_what_is_no_flag_of_its(mmap: Mmap) -> None:
+    mapping = mmap()
+    with pytest.raises(OSError, match="the only flag is MLOCK_ONFAULT") as caught:
+        libc.mlock2(mapping, 2)
+    assert caught.value.errno == errno.EINVAL
+    for flags in (-(2**31) - 1, 2**31, 2**64):
+        with pytest.raises(OverflowError):
+            libc.mlock2(mapping, flags)
+    with pytest.raises(TypeError):
+        libc.mlock2(mapping, "1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes a Memory"):
+        libc.mlock2(bytearray(PAGE), 0)  # type: ignore[arg-type]
+
+
+@needs_mlock
+def test_mlockall_locks_what_there_will_be_until_munlockall(fork: Fork) -> None:
+    def child() -> str:
+        try:
+            libc.mlockall(libc.MCL_FUTURE | libc.MCL_ONFAULT)
+        except OSError as error:
+            return str(error)
+        before = locked_memory()
+        mapping = libc.mmap(None, 4 * PAGE, BOTH, PRIVATE)
+        assert locked_memory() == before + 4 * PAGE
+        assert resident(mapping) == [0, 0, 0, 0]
+        libc.munlockall()
+        assert locked_memory() == 0
+        libc.munmap(mapping)
+        return ""
+
+    if refusal := fork(child).result():
+        pytest.skip(refusal)
+
+
+@needs_mlock
+def test_mlockall_locks_what_there_is(fork: Fork) -> None:
+    def child() -> str:
+        mapping = libc.mmap(None, 4 * PAGE, BOTH, PRIVATE)
+        try:
+            libc.mlockall(libc.MCL_CURRENT)
+        except OSError as error:
+            return str(error)
+        assert resident(mapping) == [1, 1, 1, 1]
+        libc.munlockall()
+        libc.munmap(mapping)
+        return ""
+
+    if refusal := fork(child).result():
+        pytest.skip(refusal)
+
+
+@needs_mlock
+def test_locking_everything_beyond_the_limit_is_refused(fork: Fork) -> None:
+    def child() -> None:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (PAGE, PAGE))
+        without_privileges()
+        libc.mlockall(libc.MCL_CURRENT)
+
+    with pytest.raises(OSError, match=r"mlockall.*RLIMIT_MEMLOCK"):
+        fork(child).result()
+
+
+@pytest.mark.parametrize("flags", [0, libc.MCL_ONFAULT, 64, -1])
+def test_mlockall_refuses_flags_that_lock_nothing(flags: int) -> None:
+    with pytest.raises(OSError, match="give MCL_CURRENT or MCL_FUTURE") as caught:
+        libc.mlockall(flags)
+    assert caught.value.errno == errno.EINVAL
+
+
 def test_mincore_tells_which_pages_are_in_memory(mmap: Mmap) -> None:
     mapping = mmap(4 * PAGE)
     with suppress(OSError):  # a kernel without huge pages

@@ -1,4 +1,4 @@
-"""Names of mmap(2), mprotect(2), msync(2), mremap(2) and madvise(2)."""
+"""Names of mmap(2), mprotect(2), msync(2), mremap(2), madvise(2) and mlock(2), and the seals of memfd_create(2)."""
 
 from enum import IntEnum, IntFlag
 from typing import Final
@@ -110,6 +110,31 @@ class Madvice(IntEnum):
     MADV_GUARD_REMOVE = _native.lib.MADV_GUARD_REMOVE
 
 
+class MlockFlag(IntFlag):
+    """How memory is locked (mlock2(2))."""
+
+    MLOCK_ONFAULT = _native.lib.MLOCK_ONFAULT
+
+
+class MclFlag(IntFlag):
+    """What of a process is locked (mlockall(2))."""
+
+    MCL_CURRENT = _native.lib.MCL_CURRENT
+    MCL_FUTURE = _native.lib.MCL_FUTURE
+    MCL_ONFAULT = _native.lib.MCL_ONFAULT
+
+
+class Seal(IntFlag):
+    """What nobody can do to a file in memory any more (F_ADD_SEALS in fcntl(2))."""
+
+    F_SEAL_SEAL = _native.lib.F_SEAL_SEAL
+    F_SEAL_SHRINK = _native.lib.F_SEAL_SHRINK
+    F_SEAL_GROW = _native.lib.F_SEAL_GROW
+    F_SEAL_WRITE = _native.lib.F_SEAL_WRITE
+    F_SEAL_FUTURE_WRITE = _native.lib.F_SEAL_FUTURE_WRITE
+    F_SEAL_EXEC = _native.lib.F_SEAL_EXEC
+
+
 PROT_NONE: Final = Prot.PROT_NONE
 PROT_READ: Final = Prot.PROT_READ
 PROT_WRITE: Final = Prot.PROT_WRITE
@@ -184,6 +209,18 @@ MADV_POPULATE_WRITE: Final = Madvice.MADV_POPULATE_WRITE
 MADV_DONTNEED_LOCKED: Final = Madvice.MADV_DONTNEED_LOCKED
 MADV_GUARD_INSTALL: Final = Madvice.MADV_GUARD_INSTALL
 MADV_GUARD_REMOVE: Final = Madvice.MADV_GUARD_REMOVE
+MLOCK_ONFAULT: Final = MlockFlag.MLOCK_ONFAULT
+MCL_CURRENT: Final = MclFlag.MCL_CURRENT
+MCL_FUTURE: Final = MclFlag.MCL_FUTURE
+MCL_ONFAULT: Final = MclFlag.MCL_ONFAULT
+F_SEAL_SEAL: Final = Seal.F_SEAL_SEAL
+F_SEAL_SHRINK: Final = Seal.F_SEAL_SHRINK
+F_SEAL_GROW: Final = Seal.F_SEAL_GROW
+F_SEAL_WRITE: Final = Seal.F_SEAL_WRITE
+F_SEAL_FUTURE_WRITE: Final = Seal.F_SEAL_FUTURE_WRITE
+F_SEAL_EXEC: Final = Seal.F_SEAL_EXEC
 MAP_TYPE: Final = _native.lib.MAP_TYPE
 MAP_HUGE_SHIFT: Final = _native.lib.MAP_HUGE_SHIFT
 MAP_HUGE_MASK: Final = _native.lib.MAP_HUGE_MASK
+F_ADD_SEALS: Final = _native.lib.F_ADD_SEALS
+F_GET_SEALS: Final = _native.lib.F_GET_SEALS

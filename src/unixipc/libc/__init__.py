@@ -41,11 +41,14 @@ from unixipc.libc.mapping import Mapping as Mapping
 from unixipc.libc.mapping import madvise as madvise
 from unixipc.libc.mapping import mincore as mincore
 from unixipc.libc.mapping import mlock as mlock
+from unixipc.libc.mapping import mlock2 as mlock2
+from unixipc.libc.mapping import mlockall as mlockall
 from unixipc.libc.mapping import mmap as mmap
 from unixipc.libc.mapping import mprotect as mprotect
 from unixipc.libc.mapping import mremap as mremap
 from unixipc.libc.mapping import msync as msync
 from unixipc.libc.mapping import munlock as munlock
+from unixipc.libc.mapping import munlockall as munlockall
 from unixipc.libc.mapping import munmap as munmap
 from unixipc.libc.mqueue import MqAttr as MqAttr
 from unixipc.libc.mqueue import mq_close as mq_close

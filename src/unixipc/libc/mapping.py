@@ -29,9 +29,11 @@ from unixipc.constants.mapping import (
     PROT_GROWSUP,
     Madvice,
     MapFlag,
+    MclFlag,
+    MlockFlag,
     Prot,
 )
-from unixipc.libc.arguments import size_argument
+from unixipc.libc.arguments import int_argument, size_argument
 
 PAGE_SIZE = lib.uipc_page_size()
 
@@ -56,6 +58,8 @@ _ADVISING = {
 _LOCKING = dict.fromkeys(
     (errno.ENOMEM, errno.EPERM, errno.EAGAIN), "too much memory is locked: see RLIMIT_MEMLOCK in getrlimit(2)"
 )
+_LOCKING_ALL = _LOCKING | {errno.EINVAL: "give MCL_CURRENT or MCL_FUTURE, or both; MCL_ONFAULT only beside them"}
+_LOCKING2 = _LOCKING | {errno.EINVAL: "the only flag is MLOCK_ONFAULT"}
 
 
 class Mapping(Memory):
@@ -210,10 +214,32 @@ def mlock(memory: Memory, *, offset: int = 0, length: int | None = None) -> None
     check(memory._lock(offset, length, True), "mlock", memory, advice=_LOCKING)
 
 
+def mlock2(memory: Memory, flags: int, *, offset: int = 0, length: int | None = None) -> None:
+    """Keep memory from being swapped out; with MLOCK_ONFAULT each page from its first touch on (mlock2(2))."""
+    _check_memory(memory, "mlock2")
+    flags = int_argument(flags, "flags")
+    check(memory._lock2(offset, length, flags), "mlock2", memory, MlockFlag(flags), advice=_LOCKING2)
+
+
 def munlock(memory: Memory, *, offset: int = 0, length: int | None = None) -> None:
     """Let memory be swapped out again (munlock(2))."""
     _check_memory(memory, "munlock")
     check(memory._lock(offset, length, False), "munlock", memory)
+
+
+def mlockall(flags: int) -> None:
+    """Keep all memory of the process from being swapped out, what it has or what it will have (mlockall(2)).
+
+    A forked child starts with nothing locked. With MCL_FUTURE, what goes beyond RLIMIT_MEMLOCK cannot be had: to map it
+    is an OSError, a Python object that needs it a MemoryError.
+    """
+    flags = int_argument(flags, "flags")
+    check(lib.uipc_mlockall(flags), "mlockall", MclFlag(flags), advice=_LOCKING_ALL)
+
+
+def munlockall() -> None:
+    """Let all memory of the process be swapped out again (mlockall(2))."""
+    check(lib.uipc_munlockall(), "munlockall")
 
 
 def mincore(memory: Memory, *, offset: int = 0, length: int | None = None) -> bytes:

@@ -1,6 +1,18 @@
 """The rows of the tour: a module for each family, a function for each mechanism."""
 
-from unixipc.cli.mechanisms import handlers, mappings, native, pipes, posix, processes, signals, sockets, sysv, timers
+from unixipc.cli.mechanisms import (
+    handlers,
+    mappings,
+    memory,
+    native,
+    pipes,
+    posix,
+    processes,
+    signals,
+    sockets,
+    sysv,
+    timers,
+)
 
 MECHANISMS = (
     *signals.family,
@@ -10,6 +22,7 @@ MECHANISMS = (
     *sysv.family,
     *posix.family,
     *mappings.family,
+    *memory.family,
     *pipes.family,
     *sockets.family,
     *processes.family,

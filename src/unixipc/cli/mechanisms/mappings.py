@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from unixipc import libc
-from unixipc.cli.exchange import ROUNDS, Exchange, expect, load, median_time, store
+from unixipc.cli.exchange import ROUNDS, Exchange, UnavailableError, expect, load, median_time, store
 from unixipc.cli.tour import Family
 
 family = Family()
@@ -209,3 +209,34 @@ def resident_and_locked_pages(exchange: Exchange) -> float:
     writing, looking = exchange.fork(writes), exchange.fork(looks)
     exchange.finish(writing, looking)
     return writing.result()
+
+
+@family.mechanism(
+    "pages locked when touched",
+    calls="mmap mlock2 mincore munlock mlockall munlockall munmap",
+    travels="which pages were written",
+)
+def pages_locked_when_touched(exchange: Exchange) -> float:
+    """Lock each page once it is written, without bringing the others; then all that the process has."""
+
+    def locks() -> float:
+        memory = libc.mmap(None, _PAGES * libc.PAGE_SIZE, _READ_WRITE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS)
+        start = time.perf_counter()
+        libc.mlock2(memory, libc.MLOCK_ONFAULT)
+        expect(sum(libc.mincore(memory)), 0, "resident pages before they are touched")
+        store(memory, libc.PAGE_SIZE, b"here")
+        expect(libc.mincore(memory)[1] & 1, 1, "residency of the page that was written")
+        libc.munlock(memory)
+        seconds = time.perf_counter() - start
+        try:
+            libc.mlockall(libc.MCL_CURRENT | libc.MCL_ONFAULT)
+        except OSError as error:
+            raise UnavailableError(str(error)) from error
+        libc.munlockall()
+        libc.munmap(memory)
+        return seconds
+
+    exchange.object = f"{_PAGES} pages"
+    locking = exchange.fork(locks)
+    exchange.finish(locking)
+    return locking.result()
