@@ -60,14 +60,14 @@ class _End:
     _role = "end"
     _fd = -1
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, packets: bool = False) -> None:
         fd = index(fd)
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             raise ValueError(f"descriptor {fd} is not that of a pipe or a FIFO")
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
         if flags & os.O_ACCMODE == self._wrong_access:
             raise ValueError(f"descriptor {fd} is the other end: it is not open for {self._role}")
-        self._packets = bool(flags & libc.O_DIRECT)
+        self._packets = packets or bool(flags & libc.O_DIRECT)
         self._fd = fd
 
     def fileno(self) -> int:
@@ -108,6 +108,8 @@ class _End:
         fd, size = self.fileno(), index(size)
         if size < 1:
             raise ValueError(f"the capacity is {size}: a pipe has room for at least one page")
+        if size >= 2**31:
+            raise OverflowError(f"the capacity is {size}: it must fit a C int")
         try:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
         except OSError as error:
@@ -143,7 +145,7 @@ def _capacity_advice(code: int) -> str | None:
 
 
 class Reader(_End):
-    """The end of a pipe that is read. `Reader(fd)` takes over a descriptor.
+    """The end of a pipe that is read. `Reader(fd)` takes over a descriptor, which does not tell of packet mode.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
     up. The end comes when every writer has closed, in every process. As an iterator it gives the packets, or without
@@ -356,7 +358,7 @@ def pipe(*, packets: bool = False, capacity: int | None = None) -> Pipe:
     the pipe comes when the writer is closed in all who have it.
     """
     ends = libc.pipe(libc.O_CLOEXEC | libc.O_DIRECT if packets else libc.O_CLOEXEC)
-    made = Pipe(Reader(ends[0]), Writer(ends[1]))
+    made = Pipe(Reader(ends[0], packets=packets), Writer(ends[1]))
     if capacity is not None:
         try:
             made.writer.capacity = capacity
