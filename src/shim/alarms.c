@@ -16,6 +16,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+#define FOR_EVER (INT64_C(1) << 40) /* seconds: what the kernel takes for ever */
 #define ALARMS 256
 #define AGAIN 1000000 /* nanoseconds from one poke to the next */
 #define NONE (-1)
@@ -27,21 +28,24 @@ static struct alarm {
     atomic_int signum;
     atomic_bool exposed; /* the thread blocked the signal */
     atomic_bool over;
+    bool restartable; /* the call: the poke must keep the kernel from doing so */
     struct timespec deadline;
 } alarms[ALARMS];
 
 static int this_thread(void) { return (int)syscall(SYS_gettid); }
 
-/* SIGURG, which is ignored where nobody handles it, and then the real-time signals. */
+/* SIGURG, which is ignored where nobody handles it, and then the real-time signals. What ends a restartable call comes
+ * behind the first two of them, which the delivery takes for itself and sets as it needs them. */
 static int after(int signum) { return signum == SIGURG ? SIGRTMAX : signum - 1; }
 
-static int choose(uint64_t blocked) {
+static int choose(uint64_t blocked, bool restartable) {
     uint64_t pending = 0;
     syscall(SYS_rt_sigpending, &pending, sizeof pending);
     const uint64_t unfit[] = {blocked, pending};
     for (int i = 0; i < 2; i++) {
-        for (int signum = SIGURG; signum == SIGURG || signum >= SIGRTMIN; signum = after(signum)) {
-            if (!(unfit[i] & uipc_bit(signum)) && uipc_lend_poke(signum)) {
+        const int first = restartable ? SIGRTMAX - 1 : SIGURG;
+        for (int signum = first; signum == SIGURG || signum >= SIGRTMIN; signum = after(signum)) {
+            if (!(unfit[i] & uipc_bit(signum)) && uipc_lend_poke(signum, restartable)) {
                 return signum;
             }
         }
@@ -53,7 +57,7 @@ static int arm(struct alarm *alarm, uint64_t *mask) {
     struct sigevent event;
     struct itimerspec from;
     int timer;
-    const int signum = choose(*mask);
+    const int signum = choose(*mask, alarm->restartable);
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = signum;
@@ -85,7 +89,7 @@ static void forget(void) {
     }
 }
 
-int uipc_set_alarm(const struct timespec *deadline) {
+int uipc_set_alarm(const struct timespec *deadline, bool restartable) {
     static atomic_bool forgetful;
     const uint64_t everything = UIPC_ALL_SIGNALS;
     if (!atomic_exchange(&forgetful, true)) {
@@ -96,6 +100,7 @@ int uipc_set_alarm(const struct timespec *deadline) {
         if (atomic_compare_exchange_strong(&alarms[i].tid, &nobody, this_thread())) {
             uint64_t mask;
             alarms[i].deadline = *deadline;
+            alarms[i].restartable = restartable;
             atomic_store(&alarms[i].over, false);
             uipc_rt_sigprocmask(SIG_SETMASK, &everything, &mask);
             const int result = arm(&alarms[i], &mask);
@@ -139,4 +144,31 @@ void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask) {
             }
         }
     }
+}
+
+/* An alarm that comes together with a signal of somebody else's leaves it to the next call to tell of the timeout. */
+int64_t uipc_until_alarm(int64_t (*call)(const void *), const void *arguments, bool restartable, int64_t left[2]) {
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    struct timespec deadline = {.tv_sec = start.tv_sec + (time_t)(left[0] < FOR_EVER ? left[0] : FOR_EVER),
+                                .tv_nsec = start.tv_nsec + (long)left[1]};
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_nsec -= 1000000000;
+        deadline.tv_sec++;
+    }
+    const int alarm = uipc_set_alarm(&deadline, restartable);
+    if (alarm < 0) {
+        return alarm;
+    }
+    int64_t result = call(arguments);
+    uipc_clear_alarm(alarm);
+    uipc_shorten(left, &start);
+    if (result == -EINTR) {
+        result = uipc_after_blocking(result, restartable);
+        const bool by_signal = result == -EINTR && uipc_on_main_thread();
+        if (left[0] == 0 && left[1] == 0 && !by_signal && !uipc_records_wait()) {
+            return -ETIMEDOUT;
+        }
+    }
+    return result;
 }

@@ -205,10 +205,14 @@ static int find_poke(bool persistent) {
     return 0;
 }
 
-bool uipc_lend_poke(int signum) {
+bool uipc_lend_poke(int signum, bool persistent) {
     struct sigaction kernel;
-    if (!is_poke(signum, &kernel) && kernel.sa_handler == SIG_DFL) {
-        install_poke(signum, false);
+    const bool ours = is_poke(signum, &kernel);
+    if (persistent && signum == atomic_load(&state.poke)) {
+        return false; /* whether it is, changes with every record */
+    }
+    if (ours ? persistent && !is_persistent(&kernel) : kernel.sa_handler == SIG_DFL) {
+        install_poke(signum, persistent);
     }
     return is_poke(signum, &kernel);
 }

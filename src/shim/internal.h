@@ -98,14 +98,18 @@ bool uipc_records_wait(void);
 
 /* Whether this signal is the one that wakes a thread: nobody else's, so it must not show. */
 bool uipc_is_poke(const siginfo_t *info);
-/* What a poke has as its value, and whether this signal can be one: nobody handles it. */
+/* What a poke has as its value, and whether this signal can be one: nobody handles it. `persistent`: one that ends also
+ * the calls that the kernel would restart. */
 void *uipc_poke_cookie(void);
-bool uipc_lend_poke(int signum);
+bool uipc_lend_poke(int signum, bool persistent);
 
 /* alarms.c: pokes that end a call of this thread, for calls that the kernel gives no timeout. The number of the alarm,
  * or -EAGAIN where no timer or signal is left for it. */
-int uipc_set_alarm(const struct timespec *deadline);
+int uipc_set_alarm(const struct timespec *deadline, bool restartable);
 void uipc_clear_alarm(int number);
+/* A call that blocks, and `arguments` for it: what it answers, or -ETIMEDOUT when the time that is left is over. `left`
+ * are seconds and nanoseconds, and then what the next call has to wait. */
+int64_t uipc_until_alarm(int64_t (*call)(const void *), const void *arguments, bool restartable, int64_t left[2]);
 /* A signal of somebody else's came by as a poke would; `mask` is what the thread blocks from now on. */
 void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask);
 

@@ -268,8 +268,16 @@ int uipc_mincore(uint64_t address, size_t length, unsigned char *vec);
 int uipc_pipe(int flags, int *read_end, int *write_end);
 int uipc_mkfifo(const char *pathname, unsigned int mode);
 int uipc_mknod(const char *pathname, unsigned int mode, uint64_t dev);
-int64_t uipc_read(int fd, void *buffer, size_t count);
-int64_t uipc_write(int fd, const void *buffer, size_t count);
+/* `left` as that of uipc_msgsnd, with the same -ETIMEDOUT and -EAGAIN. */
+int uipc_open(const char *pathname, int flags, unsigned int mode, int64_t *left);
+int64_t uipc_read(int fd, void *buffer, size_t count, int64_t *left);
+int64_t uipc_write(int fd, const void *buffer, size_t count, int64_t *left);
+struct uipc_iovec {
+    void *base;
+    size_t len;
+};
+int64_t uipc_tee(int fd_in, int fd_out, size_t len, unsigned int flags);
+int64_t uipc_vmsplice(int fd, const struct uipc_iovec *iov, size_t nr_segs, unsigned int flags);
 
 /* processes.c: prctl(2) */
 int uipc_prctl(int option, uint64_t argument);

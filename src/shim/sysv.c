@@ -14,8 +14,6 @@ struct message {
     char mtext[8192]; /* kernel.msgmax, where nobody changed it */
 };
 
-#define FOR_EVER (INT64_C(1) << 40) /* seconds: what the kernel takes for ever */
-
 static struct message *room_for(size_t msgsz, struct message *small) {
     if (msgsz <= sizeof small->mtext) {
         return small;
@@ -138,33 +136,7 @@ static int64_t operate(const struct operation *op, int more) {
                      : uipc_result64(msgrcv(op->msqid, op->message, op->msgsz, (long)op->msgtyp, msgflg));
 }
 
-/* The kernel has no timeout for messages: an alarm ends the call. One that comes together with a signal of somebody
- * else's leaves it to the next call to tell of the timeout. */
-static int64_t operate_until_alarm(const struct operation *op, int64_t left[2]) {
-    struct timespec start;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    struct timespec deadline = {.tv_sec = start.tv_sec + (time_t)(left[0] < FOR_EVER ? left[0] : FOR_EVER),
-                                .tv_nsec = start.tv_nsec + (long)left[1]};
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_nsec -= 1000000000;
-        deadline.tv_sec++;
-    }
-    const int alarm = uipc_set_alarm(&deadline);
-    if (alarm < 0) {
-        return alarm;
-    }
-    int64_t result = operate(op, 0);
-    uipc_clear_alarm(alarm);
-    uipc_shorten(left, &start);
-    if (result == -EINTR) {
-        result = uipc_after_blocking(result, false);
-        const bool by_signal = result == -EINTR && uipc_on_main_thread();
-        if (left[0] == 0 && left[1] == 0 && !by_signal && !uipc_records_wait()) {
-            return -ETIMEDOUT;
-        }
-    }
-    return result;
-}
+static int64_t operate_waiting(const void *op) { return operate(op, 0); }
 
 static int64_t operate_within(const struct operation *op, int64_t *left) {
     const int busy = uipc_before_blocking();
@@ -181,7 +153,7 @@ static int64_t operate_within(const struct operation *op, int64_t *left) {
     if (result != -EAGAIN && result != -ENOMSG) {
         return result;
     }
-    return left[0] == 0 && left[1] == 0 ? -ETIMEDOUT : operate_until_alarm(op, left);
+    return left[0] == 0 && left[1] == 0 ? -ETIMEDOUT : uipc_until_alarm(operate_waiting, op, false, left);
 }
 
 int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const void *texts, size_t count, int msgflg,

@@ -1,4 +1,4 @@
-"""Names of pipe(2) and mknod(2)."""
+"""Names of pipe(2), mknod(2) and splice(2)."""
 
 from enum import IntEnum, IntFlag
 from typing import Final
@@ -24,6 +24,15 @@ class FileType(IntEnum):
     S_IFSOCK = _native.lib.S_IFSOCK
 
 
+class SpliceFlag(IntFlag):
+    """How data move between pipes, files and memory (splice(2), tee(2), vmsplice(2))."""
+
+    SPLICE_F_MOVE = _native.lib.SPLICE_F_MOVE
+    SPLICE_F_NONBLOCK = _native.lib.SPLICE_F_NONBLOCK
+    SPLICE_F_MORE = _native.lib.SPLICE_F_MORE
+    SPLICE_F_GIFT = _native.lib.SPLICE_F_GIFT
+
+
 O_CLOEXEC: Final = PipeFlag.O_CLOEXEC
 O_NONBLOCK: Final = PipeFlag.O_NONBLOCK
 O_DIRECT: Final = PipeFlag.O_DIRECT
@@ -32,3 +41,7 @@ S_IFCHR: Final = FileType.S_IFCHR
 S_IFBLK: Final = FileType.S_IFBLK
 S_IFIFO: Final = FileType.S_IFIFO
 S_IFSOCK: Final = FileType.S_IFSOCK
+SPLICE_F_MOVE: Final = SpliceFlag.SPLICE_F_MOVE
+SPLICE_F_NONBLOCK: Final = SpliceFlag.SPLICE_F_NONBLOCK
+SPLICE_F_MORE: Final = SpliceFlag.SPLICE_F_MORE
+SPLICE_F_GIFT: Final = SpliceFlag.SPLICE_F_GIFT

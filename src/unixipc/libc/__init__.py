@@ -67,8 +67,11 @@ from unixipc.libc.namespaces import umount2 as umount2
 from unixipc.libc.namespaces import unshare as unshare
 from unixipc.libc.pipes import mkfifo as mkfifo
 from unixipc.libc.pipes import mknod as mknod
+from unixipc.libc.pipes import open as open
 from unixipc.libc.pipes import pipe as pipe
 from unixipc.libc.pipes import read as read
+from unixipc.libc.pipes import tee as tee
+from unixipc.libc.pipes import vmsplice as vmsplice
 from unixipc.libc.pipes import write as write
 from unixipc.libc.processes import prctl as prctl
 from unixipc.libc.semaphore import SEM_ALIGNMENT as SEM_ALIGNMENT

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unixipc import libc
-from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, Side, expect
+from unixipc import libc, processes
+from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, Side, expect, median_time, messages, store
 from unixipc.cli.tour import Family
 
 if TYPE_CHECKING:
@@ -40,22 +41,77 @@ def _fifos(exchange: Exchange, make: Callable[[Path], None]) -> float:
     exchange.object = str(there)
 
     def ping() -> Side:
-        return _side(os.open(there, os.O_WRONLY), os.open(back, os.O_RDONLY))
+        return _side(libc.open(there, os.O_WRONLY), libc.open(back, os.O_RDONLY))
 
     def pong() -> Side:
-        reads = os.open(there, os.O_RDONLY)
-        return _side(os.open(back, os.O_WRONLY), reads)
+        reads = libc.open(there, os.O_RDONLY)
+        return _side(libc.open(back, os.O_WRONLY), reads)
 
     return exchange.ping_pong(ping, pong)
 
 
-@family.mechanism("FIFO", calls="mkfifo read write", travels=_MESSAGES)
+@family.mechanism("FIFO", calls="mkfifo open read write", travels=_MESSAGES)
 def fifo(exchange: Exchange) -> float:
     """Connect children that open the FIFOs by their names."""
     return _fifos(exchange, lambda path: libc.mkfifo(path, 0o600))
 
 
-@family.mechanism("FIFO by mknod", calls="mknod read write", travels=_MESSAGES)
+@family.mechanism("FIFO by mknod", calls="mknod open read write", travels=_MESSAGES)
 def fifo_by_mknod(exchange: Exchange) -> float:
     """Make the FIFOs by the more general call."""
     return _fifos(exchange, lambda path: libc.mknod(path, libc.S_IFIFO | 0o600))
+
+
+@family.mechanism("unrelated, by a FIFO", calls="mkfifo open read write", travels=_MESSAGES)
+def unrelated(exchange: Exchange) -> float:
+    """Have a fresh interpreter, which knows the paths alone, send back what it reads."""
+    there, back = exchange.path("ping"), exchange.path("pong")
+    for path in (there, back):
+        libc.mkfifo(path, 0o600)
+    exchange.object = str(there)
+    echo = (
+        "import sys; from unixipc import libc\n"
+        "reads, writes = libc.open(sys.argv[1], 0), libc.open(sys.argv[2], 1)\n"
+        f"while data := libc.read(reads, {SIZE}): libc.write(writes, data)"
+    )
+    stranger = exchange.fork(lambda: processes.execute(sys.executable, "-c", echo, there, back, mask=()))
+
+    def asks() -> float:
+        side = _side(libc.open(there, os.O_WRONLY), libc.open(back, os.O_RDONLY))
+        questions = messages("ping")
+
+        def ask(number: int) -> None:
+            side.send(questions[number])
+            expect(side.receive(), questions[number], f"echo {number}")
+
+        return median_time(ask)
+
+    asking = exchange.fork(asks)
+    exchange.finish(asking)
+    expect(stranger.wait().returncode, 0, "exit status of the other interpreter")
+    return asking.result()
+
+
+@family.mechanism("tee and vmsplice", calls="pipe tee vmsplice read", travels=f"{ROUNDS} pages, to two readers")
+def tee(exchange: Exchange) -> float:
+    """Show a page in one pipe, without a copy, and copy what the pipe shows into another."""
+    shown, copied = exchange.pipe(), exchange.pipe()
+    exchange.object = str(Path(f"/proc/self/fd/{shown[0]}").readlink())
+
+    def shows() -> float:
+        flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS
+        page = libc.mmap(None, libc.PAGE_SIZE, libc.PROT_READ | libc.PROT_WRITE, flags)
+        texts = messages("page", libc.PAGE_SIZE)
+
+        def show(number: int) -> None:
+            store(page, 0, texts[number])
+            expect(libc.vmsplice(shown[1], page), libc.PAGE_SIZE, "bytes shown")
+            expect(libc.tee(shown[0], copied[1], libc.PAGE_SIZE), libc.PAGE_SIZE, "bytes copied")
+            for reads in (shown[0], copied[0]):
+                expect(libc.read(reads, libc.PAGE_SIZE), texts[number], f"page {number}")
+
+        return median_time(show)
+
+    child = exchange.fork(shows)
+    exchange.finish(child)
+    return child.result()
