@@ -303,6 +303,14 @@ def test_a_mapping_needs_its_file_no_more(path: Path) -> None:
         assert get(mapping, 7) == b"goes on"
 
 
+def test_a_mapping_of_a_file_that_is_dropped_open_holds_it_no_more(path: Path) -> None:
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        Mapping.of(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == held
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
 @pytest.mark.parametrize(
     ("size", "offset", "expected"),
     [
