@@ -551,9 +551,9 @@ def test_vmsplice_takes_one_buffer_or_several_and_fills_them_at_the_other_end(pi
     assert libc.vmsplice(ends.writer, array("i", [1, 2])) == 8
     assert libc.read(ends.reader, 100) == array("i", [1, 2]).tobytes()
     libc.write(ends.writer, b"123456")
-    into = bytearray(4), bytearray(4)
+    into = [bytearray(4), bytearray(4)]
     assert libc.vmsplice(ends.reader, into) == 6
-    assert into == (b"1234", b"56\0\0")
+    assert b"".join(into) == b"123456\0\0"
     assert libc.vmsplice(ends.writer, []) == 0
 
 
@@ -586,10 +586,11 @@ def test_signals_interrupt_tee_and_vmsplice_as_they_do_read(
     ends, other, ready = pipe(), pipe(), gate()
 
     def wait() -> int:
-        use = {
-            "tee": lambda: libc.tee(ends.reader, other.writer, 100),
-            "vmsplice": lambda: libc.vmsplice(ends.reader, bytearray(100)),
-        }[call]
+        def use() -> int:
+            if call == "tee":
+                return libc.tee(ends.reader, other.writer, 100)
+            return libc.vmsplice(ends.reader, bytearray(100))
+
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: libc.write(ends.writer, b"handled"), flags=flags))
         ready.open()
         if not flags:

@@ -218,7 +218,7 @@ def test_what_a_handler_raises_ends_everything(fork: Fork) -> None:
             raise ZeroDivisionError("of the handler")
 
         libc.sigaction(libc.SIGALRM, libc.Sigaction(fails))
-        libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(SHORT, 0))
+        libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(it_interval=0, it_value=SHORT))
         with pytest.raises(ZeroDivisionError, match="of the handler"):
             pipes.run("sleep 1000", "cat", timeout=DEADLINE)
         assert children() == before
