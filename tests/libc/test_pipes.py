@@ -7,7 +7,9 @@ import fcntl
 import os
 import resource
 import stat
+import threading
 import time
+from array import array
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -436,6 +438,171 @@ def test_opening_a_fifo_waits_for_the_other_side(tmp_path: Path, fork: Fork, gat
         assert child.result() == b"met"
     finally:
         os.close(writer)
+
+
+# -- timeouts, which the kernel does not have --
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_a_read_or_write_that_runs_out_of_time_says_so(pipe: Callable[..., Pipe], timeout: float) -> None:
+    ends = pipe()
+    with pytest.raises(TimeoutError, match=r"read\("):
+        libc.read(ends.reader, 1, timeout=timeout)
+    assert libc.write(ends.writer, bytes(2 * CAPACITY), timeout=timeout) == CAPACITY
+    with pytest.raises(TimeoutError, match=r"write\("):
+        libc.write(ends.writer, b"x", timeout=timeout)
+    assert libc.read(ends.reader, 2 * CAPACITY, timeout=timeout) == bytes(CAPACITY)
+
+
+def test_a_timeout_ends_calls_on_any_thread_with_every_signal_blocked(pipe: Callable[..., Pipe]) -> None:
+    ends, ended = pipe(), []
+
+    def wait() -> None:
+        libc.pthread_sigmask(libc.SIG_SETMASK, libc.SignalSet.full())
+        with pytest.raises(TimeoutError):
+            libc.read(ends.reader, 1, timeout=0.01)
+        ended.append(libc.sigpending())
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == [libc.SignalSet()] * 4
+
+
+@RESTART
+def test_a_handler_within_a_timeout_is_told_of_or_the_wait_goes_on(
+    pipe: Callable[..., Pipe], fork: Fork, gate: Callable[[], Gate], flags: int
+) -> None:
+    ends, ready = pipe(), gate()
+
+    def read() -> bytes:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: libc.write(ends.writer, b"handled"), flags=flags))
+        ready.open()
+        if not flags:
+            with pytest.raises(InterruptedError):
+                libc.read(ends.reader, 100, timeout=DEADLINE)
+        return libc.read(ends.reader, 100, timeout=DEADLINE)
+
+    child = fork(read)
+    ready.wait()
+    until_blocked(child)
+    child.kill(libc.SIGUSR1)
+    assert child.result() == b"handled"
+
+
+def test_data_that_come_in_time_are_read(pipe: Callable[..., Pipe], fork: Fork, gate: Callable[[], Gate]) -> None:
+    ends, ready = pipe(), gate()
+
+    def read() -> bytes:
+        ready.open()
+        return libc.read(ends.reader, 100, timeout=DEADLINE)
+
+    child = fork(read)
+    ready.wait()
+    until_blocked(child)
+    libc.write(ends.writer, b"in time")
+    assert child.result() == b"in time"
+
+
+def test_opening_a_fifo_runs_out_of_time_without_a_partner(tmp_path: Path) -> None:
+    libc.mkfifo(tmp_path / "fifo", 0o600)
+    for flags in (os.O_RDONLY, os.O_WRONLY):
+        for timeout in (0, 0.01):
+            with pytest.raises(TimeoutError, match=r"open\(.*fifo.*nobody opened the other side"):
+                libc.open(tmp_path / "fifo", flags, timeout=timeout)
+    with refused(errno.ENXIO):
+        libc.open(tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+    with refused(errno.EINVAL):
+        libc.open(tmp_path / "fifo", os.O_RDONLY, timeout=-1)
+    made = libc.open(tmp_path / "file", os.O_CREAT | os.O_RDWR, 0o640, timeout=0)
+    assert (os.get_inheritable(made), os.fstat(made).st_mode & 0o777) == (False, 0o640)
+    os.close(made)
+
+
+# -- tee(2), vmsplice(2) --
+
+
+def test_tee_copies_what_stays(pipe: Callable[..., Pipe]) -> None:
+    source, target = pipe(), pipe()
+    libc.write(source.writer, b"copied")
+    assert libc.tee(source.reader, target.writer, 4) == 4
+    assert libc.read(target.reader, 100) == b"copi"
+    assert libc.read(source.reader, 100) == b"copied"
+    with pytest.raises(BlockingIOError, match="SPLICE_F_NONBLOCK"):
+        libc.tee(source.reader, target.writer, 4, libc.SPLICE_F_NONBLOCK)
+    with refused(errno.EINVAL):
+        libc.tee(source.reader, source.writer, 4)
+    with refused(errno.EBADF):
+        libc.tee(source.writer, target.writer, 4)
+    for wrong in ((-1, 0), (2**64, 0), (4, -1), (4, 2**32)):
+        with pytest.raises(OverflowError):
+            libc.tee(source.reader, target.writer, *wrong)
+    source.close("write")
+    assert libc.tee(source.reader, target.writer, 4) == 0
+
+
+def test_vmsplice_takes_one_buffer_or_several_and_fills_them_at_the_other_end(pipe: Callable[..., Pipe]) -> None:
+    ends = pipe()
+    sent = b"one", bytearray(b"two"), memoryview(b"three")
+    assert libc.vmsplice(ends.writer, sent) == 11
+    assert libc.read(ends.reader, 100) == b"onetwothree"
+    assert libc.vmsplice(ends.writer, array("i", [1, 2])) == 8
+    assert libc.read(ends.reader, 100) == array("i", [1, 2]).tobytes()
+    libc.write(ends.writer, b"123456")
+    into = [bytearray(4), bytearray(4)]
+    assert libc.vmsplice(ends.reader, into) == 6
+    assert b"".join(into) == b"123456\0\0"
+    assert libc.vmsplice(ends.writer, []) == 0
+
+
+def test_vmsplice_writes_into_no_memory_that_cannot_be_written(pipe: Callable[..., Pipe]) -> None:
+    ends, constant = pipe(), b"constant"
+    libc.write(ends.writer, b"changed!")
+    with pytest.raises(BufferError):
+        libc.vmsplice(ends.reader, constant)
+    assert constant == b"constant"
+    with refused(errno.EINVAL):
+        libc.vmsplice(ends.writer, b"x", libc.SPLICE_F_GIFT)
+    with refused(errno.EINVAL):
+        libc.vmsplice(ends.writer, [b"x"] * 1025)
+    for wrong in (None, 5, "text", [None]):
+        with pytest.raises(TypeError):
+            libc.vmsplice(ends.writer, wrong)  # type: ignore[arg-type]
+    file = os.open("/dev/null", os.O_RDWR)
+    with refused(errno.EBADF):
+        libc.vmsplice(file, b"x")
+    os.close(file)
+    with refused(errno.EBADF):
+        libc.vmsplice(file, b"x")
+
+
+@pytest.mark.parametrize("call", ["tee", "vmsplice"])
+@RESTART
+def test_signals_interrupt_tee_and_vmsplice_as_they_do_read(
+    pipe: Callable[..., Pipe], fork: Fork, gate: Callable[[], Gate], call: str, flags: int
+) -> None:
+    ends, other, ready = pipe(), pipe(), gate()
+
+    def wait() -> int:
+        def use() -> int:
+            if call == "tee":
+                return libc.tee(ends.reader, other.writer, 100)
+            return libc.vmsplice(ends.reader, bytearray(100))
+
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: libc.write(ends.writer, b"handled"), flags=flags))
+        ready.open()
+        if not flags:
+            with pytest.raises(InterruptedError, match=call):
+                use()
+        return use()
+
+    child = fork(wait)
+    ready.wait()
+    until_blocked(child)
+    child.kill(libc.SIGUSR1)
+    assert child.result() == 7
 
 
 # -- signals: signal(7) --
