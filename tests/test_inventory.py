@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from unixipc import inventory, libc, processes
+from unixipc import inventory, libc, processes, testing
 
 if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
@@ -122,3 +123,28 @@ def test_a_folder_in_dev_shm_is_listed_as_well() -> None:
         assert {thing.kind for thing in inventory.posix_memory() if thing.name == NAME} == {"shared memory"}
     finally:
         folder.rmdir()
+
+
+def test_the_segment_of_another_ipc_namespace_is_not_taken_for_ours(fork: Fork) -> None:
+    def attach_there() -> bool:
+        with processes.ipc_namespace():
+            theirs = libc.shmget(libc.IPC_PRIVATE, 100, 0o600)
+            attached = libc.shmat(theirs)
+            (found,) = inventory.segments()
+            alone = inventory.holders(found) == (os.getpid(),)
+            testing.parent().tell(str(theirs))
+            testing.parent().says("looked")
+            libc.shmdt(attached)
+            libc.shmctl(theirs, libc.IPC_RMID)
+        return alone
+
+    child = fork(attach_there)
+    theirs = int(child.hear())
+    made = libc.shmget(libc.IPC_PRIVATE, 100, 0o600)
+    try:
+        (ours,) = (thing for thing in inventory.segments() if thing.id == made)
+        assert inventory.holders(replace(ours, id=theirs)) == ()
+    finally:
+        libc.shmctl(made, libc.IPC_RMID)
+        child.tell("looked")
+    assert child.result()

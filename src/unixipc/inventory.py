@@ -239,13 +239,18 @@ def _named(kind: str, name: str, status: os.stat_result, size: int | None) -> Po
 
 
 def holders(thing: PosixObject | Segment) -> tuple[int, ...]:
-    """List the processes that have an object open or mapped, as far as this process may look."""
+    """List the processes that have an object open or mapped, as far as this process may look.
+
+    A process that has moved to another IPC namespace with a segment attached is not found.
+    """
     return tuple(pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _holds(pid, thing))  # noqa: PTH208
 
 
 def _holds(pid: int, thing: PosixObject | Segment) -> bool:
     folder = f"/proc/{pid}"
     if isinstance(thing, Segment):
+        if not _shares_ipc(folder):  # another namespace's segment can have the same number
+            return False
         device, inode = _ANONYMOUS, thing.id
     else:
         device, inode = f"{os.major(thing.device):02x}:{os.minor(thing.device):02x}", thing.inode
@@ -258,3 +263,10 @@ def _holds(pid: int, thing: PosixObject | Segment) -> bool:
     with suppress(OSError), Path(folder, "maps").open(errors="replace") as maps:
         return any(line.split(None, 5)[3:5] == [device, str(inode)] for line in maps)
     return False
+
+
+def _shares_ipc(folder: str) -> bool:
+    try:
+        return os.readlink(f"{folder}/ns/ipc") == os.readlink("/proc/self/ns/ipc")  # noqa: PTH115 - for each process
+    except OSError:
+        return False

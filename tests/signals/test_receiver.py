@@ -22,7 +22,7 @@ from unixipc import libc, processes, signals
 from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from unixipc.testing.plugin import Fork
 
@@ -218,10 +218,13 @@ def test_what_another_signal_s_handler_raises_comes_out_of_the_iteration(error: 
     def fail(*_: object) -> None:
         raise error("mine")
 
-    with signals.receiver(USR1) as received, signals.handling(libc.SIGALRM, fail):
+    def interrupted_soon(received: Iterator[libc.Siginfo]) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.02)
+        next(received)
+
+    with signals.receiver(USR1) as received, signals.handling(libc.SIGALRM, fail):
         with pytest.raises(error, match="mine"):
-            next(received)
+            interrupted_soon(received)
         libc.raise_(USR1)
         assert next(received).si_signo == USR1
 

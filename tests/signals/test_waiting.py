@@ -181,6 +181,11 @@ def test_other_signals_do_not_lengthen_the_time(wait: str) -> None:
     assert count > 1
 
 
+def interrupted_soon(wait: Callable[[], object]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    wait()
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, ValueError])
 def test_what_a_handler_raises_comes_out_of_the_wait(error: type[BaseException]) -> None:
     def fail(*_: object) -> None:
@@ -188,13 +193,10 @@ def test_what_a_handler_raises_comes_out_of_the_wait(error: type[BaseException])
 
     with signals.handling(ALRM, fail), signals.blocked(USR1):
         before = _mask()
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
-        with pytest.raises(error, match="mine"):
-            signals.wait(USR1, DEADLINE)
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
-        with pytest.raises(error, match="mine"):
-            signals.suspend((), DEADLINE)
-        assert _mask() == before
+        for wait in (lambda: signals.wait(USR1, DEADLINE), lambda: signals.suspend((), DEADLINE)):
+            with pytest.raises(error, match="mine"):
+                interrupted_soon(wait)
+            assert _mask() == before
 
 
 def test_wait_on_another_thread_gets_what_the_process_gets(fork: Fork) -> None:
