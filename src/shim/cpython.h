@@ -55,7 +55,10 @@ typedef PyObject *uipc_front(PyObject *module, PyObject *const *args, Py_ssize_t
 PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *uipc_call(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers);
+bool uipc_as_int64(PyObject *object, int64_t *number);
 void uipc_raise_made(PyObject *exception);
+/* A tuple of two new objects, which it takes; NULL where one is. */
+PyObject *uipc_pair(PyObject *first, PyObject *second);
 
 /* cpython_batches.c: messages whose text stands at `text_at` in its pair, 0 or 1. uipc_batch_of is false for what is no
  * plain list of them, with an exception where there is no memory; what it or uipc_batch_new took, uipc_batch_free gives
@@ -67,7 +70,6 @@ struct uipc_batch {
     size_t *sizes;
     char *texts;
 };
-bool uipc_as_int64(PyObject *object, int64_t *number);
 bool uipc_batch_new(struct uipc_batch *batch, size_t count, size_t room);
 void uipc_batch_free(struct uipc_batch *batch);
 bool uipc_batch_of(PyObject *messages, int text_at, struct uipc_batch *batch);
@@ -83,6 +85,11 @@ uipc_front uipc_msgrcv_front;
 uipc_front uipc_msgsnd_many_front;
 uipc_front uipc_msgrcv_many_front;
 uipc_front uipc_semop_front;
+/* At most so many operations, as uipc_semop does them, first without waiting. -ERESTART is an exception of a handler.
+ */
+enum { UIPC_SOPS = 16 };
+struct uipc_sembuf;
+int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops);
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
 uipc_front uipc_mq_timedsend_front;

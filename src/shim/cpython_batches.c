@@ -10,12 +10,20 @@ bool uipc_as_int64(PyObject *object, int64_t *number) {
     return overflow == 0;
 }
 
-bool uipc_batch_new(struct uipc_batch *batch, size_t count, size_t room) {
+static bool has_places(struct uipc_batch *batch, size_t count) {
     batch->count = count;
     batch->numbers = PyMem_Calloc(count + 1, sizeof *batch->numbers);
     batch->sizes = PyMem_Calloc(count + 1, sizeof *batch->sizes);
+    return batch->numbers != NULL && batch->sizes != NULL;
+}
+
+static bool has_room(struct uipc_batch *batch, size_t room) {
     batch->texts = PyMem_Malloc(room + 1);
-    return batch->numbers != NULL && batch->sizes != NULL && batch->texts != NULL;
+    return batch->texts != NULL;
+}
+
+bool uipc_batch_new(struct uipc_batch *batch, size_t count, size_t room) {
+    return has_places(batch, count) && has_room(batch, room);
 }
 
 void uipc_batch_free(struct uipc_batch *batch) {
@@ -24,60 +32,63 @@ void uipc_batch_free(struct uipc_batch *batch) {
     PyMem_Free(batch->texts);
 }
 
-/* The number and the text of a message that is a plain tuple of int and bytes. */
-static bool is_message(PyObject *message, int text_at, int64_t *number, char **text, Py_ssize_t *size) {
-    if (!PyTuple_Check(message) || PyTuple_Size(message) != 2 ||
-        !uipc_as_int64(PyTuple_GetItem(message, 1 - text_at), number) ||
-        !PyBytes_Check(PyTuple_GetItem(message, text_at))) {
-        return false;
+/* The text of a message that is a plain tuple of int and bytes, and its number; NULL of anything else. */
+static PyObject *text_of(PyObject *message, int text_at, int64_t *number) {
+    if (!PyTuple_Check(message) || PyTuple_Size(message) != 2) {
+        return NULL;
     }
-    PyBytes_AsStringAndSize(PyTuple_GetItem(message, text_at), text, size);
-    return true;
+    PyObject *const text = PyTuple_GetItem(message, text_at);
+    return PyBytes_Check(text) && uipc_as_int64(PyTuple_GetItem(message, 1 - text_at), number) ? text : NULL;
 }
 
+/* No Python code runs in here that could change the list. */
 bool uipc_batch_of(PyObject *messages, int text_at, struct uipc_batch *batch) {
     const Py_ssize_t count = PyList_CheckExact(messages) ? PyList_Size(messages) : -1;
     size_t room = 0;
-    size_t used = 0;
-    int64_t number;
-    char *text;
-    Py_ssize_t size;
+    if (count < 0) {
+        return false;
+    }
+    if (!has_places(batch, (size_t)count)) {
+        return PyErr_NoMemory(), false;
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!is_message(PyList_GetItem(messages, i), text_at, &number, &text, &size)) {
+        PyObject *const text = text_of(PyList_GetItem(messages, i), text_at, &batch->numbers[i]);
+        if (text == NULL) {
             return false;
         }
-        room += (size_t)size;
+        batch->sizes[i] = (size_t)PyBytes_Size(text);
+        room += batch->sizes[i];
     }
-    if (count < 0 || !uipc_batch_new(batch, (size_t)count, room)) {
-        return count < 0 ? false : (PyErr_NoMemory(), false);
+    if (!has_room(batch, room)) {
+        return PyErr_NoMemory(), false;
     }
+    char *place = batch->texts;
     for (Py_ssize_t i = 0; i < count; i++) {
-        is_message(PyList_GetItem(messages, i), text_at, &batch->numbers[i], &text, &size);
-        batch->sizes[i] = (size_t)size;
-        memcpy(batch->texts + used, text, (size_t)size);
-        used += (size_t)size;
+        memcpy(place, PyBytes_AsString(PyTuple_GetItem(PyList_GetItem(messages, i), text_at)), batch->sizes[i]);
+        place += batch->sizes[i];
     }
     return true;
 }
 
-static PyObject *pair(PyObject *text, PyObject *number, int text_at) {
-    PyObject *const made = text == NULL || number == NULL ? NULL : PyTuple_New(2);
-    if (made == NULL) {
-        Py_XDECREF(text);
-        Py_XDECREF(number);
+PyObject *uipc_pair(PyObject *first, PyObject *second) {
+    PyObject *const pair = first == NULL || second == NULL ? NULL : PyTuple_New(2);
+    if (pair == NULL) {
+        Py_XDECREF(first);
+        Py_XDECREF(second);
         return NULL;
     }
-    PyTuple_SetItem(made, text_at, text);
-    PyTuple_SetItem(made, 1 - text_at, number);
-    return made;
+    PyTuple_SetItem(pair, 0, first);
+    PyTuple_SetItem(pair, 1, second);
+    return pair;
 }
 
 PyObject *uipc_batch_list(const struct uipc_batch *batch, size_t received, int text_at) {
     const char *text = batch->texts;
     PyObject *const list = PyList_New((Py_ssize_t)received);
     for (size_t i = 0; list != NULL && i < received; i++) {
-        PyObject *const message = pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)batch->sizes[i]),
-                                       PyLong_FromLongLong(batch->numbers[i]), text_at);
+        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)batch->sizes[i]);
+        PyObject *const number = PyLong_FromLongLong(batch->numbers[i]);
+        PyObject *const message = text_at == 0 ? uipc_pair(bytes, number) : uipc_pair(number, bytes);
         if (message == NULL) {
             Py_DECREF(list);
             return NULL;

@@ -7,10 +7,9 @@
 
 #include "internal.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <structmember.h>
-
-#define PAIRS 16
 
 /* What a front looks at, under the names that Python has for it; NULL is an attribute that there is not. Other threads
  * may set one while a front waits: it must own what it uses. */
@@ -19,8 +18,7 @@ struct fronted {
     PyObject *id;
     PyObject *closed;
     PyObject *size;
-    PyObject *down;
-    PyObject *up;
+    PyObject *number;
     PyObject *fd;
     PyObject *sem;
 };
@@ -129,23 +127,36 @@ static PyObject *sysv_receive(PyObject *self, PyTypeObject *type, PyObject *cons
     return call_twin(SYSV_RECEIVE, self, type, args, count, names);
 }
 
+/* Do the usual operation of a semaphore: true when it is done, or an exception that the twin must not change. */
+static bool is_changed(struct fronted *semaphore, PyTypeObject *type, short change) {
+    PyObject *const module = PyType_GetModule(type);
+    int semid;
+    int number;
+    if (!is_open(semaphore) || semaphore->number == NULL || !uipc_are_ints(&semaphore->id, 1, &semid) ||
+        !uipc_are_ints(&semaphore->number, 1, &number) || number < 0 || number > USHRT_MAX) {
+        return false;
+    }
+    struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
+    const int result = uipc_operate(module, semid, &sop, 1);
+    if (result == -EIDRM) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isi[(iii)]", EIDRM, "semop", semid, number,
+                                              (int)change, 0));
+    }
+    return result >= 0 || PyErr_Occurred();
+}
+
 static PyObject *sysv_acquire(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
                               PyObject *names) {
-    struct fronted *const semaphore = fronted_of(self);
-    if (is_open(semaphore) && semaphore->down != NULL && count == 0 && waits_for_ever(args, count, 0, names)) {
-        PyObject *const done = call_front(uipc_semop_front, type, semaphore->id, semaphore->down, NULL);
-        if (done != NULL || !was_error(EINTR)) {
-            return done;
-        }
+    if (count == 0 && waits_for_ever(args, count, 0, names) && is_changed(fronted_of(self), type, -1)) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     return call_twin(SYSV_ACQUIRE, self, type, args, count, names);
 }
 
 static PyObject *sysv_release(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
                               PyObject *names) {
-    struct fronted *const semaphore = fronted_of(self);
-    if (is_open(semaphore) && semaphore->up != NULL && count == 0 && names == NULL) {
-        return call_front(uipc_semop_front, type, semaphore->id, semaphore->up, NULL);
+    if (count == 0 && names == NULL && is_changed(fronted_of(self), type, 1)) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     return call_twin(SYSV_RELEASE, self, type, args, count, names);
 }
@@ -167,7 +178,7 @@ static PyObject *operations_of(PyObject *const *pairs, Py_ssize_t count) {
 static PyObject *sysv_operate(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
                               PyObject *names) {
     struct fronted *const semaphores = fronted_of(self);
-    if (is_open(semaphores) && count <= PAIRS && waits_for_ever(args, count, count, names)) {
+    if (is_open(semaphores) && count <= UIPC_SOPS && waits_for_ever(args, count, count, names)) {
         PyObject *const operations = operations_of(args, count);
         PyObject *const done =
             operations == NULL ? NULL : call_front(uipc_semop_front, type, semaphores->id, operations, NULL);
@@ -279,8 +290,7 @@ static PyMemberDef members[] = {
     {"_id", T_OBJECT_EX, offsetof(struct fronted, id), 0, NULL},
     {"_closed", T_OBJECT_EX, offsetof(struct fronted, closed), 0, NULL},
     {"_size", T_OBJECT_EX, offsetof(struct fronted, size), 0, NULL},
-    {"_down", T_OBJECT_EX, offsetof(struct fronted, down), 0, NULL},
-    {"_up", T_OBJECT_EX, offsetof(struct fronted, up), 0, NULL},
+    {"_number", T_OBJECT_EX, offsetof(struct fronted, number), 0, NULL},
     {"_fd", T_OBJECT_EX, offsetof(struct fronted, fd), 0, NULL},
     {"_sem", T_OBJECT_EX, offsetof(struct fronted, sem), 0, NULL},
     {NULL, 0, 0, 0, NULL},

@@ -75,8 +75,7 @@ PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py
         is_at_once(args[2])) {
         const int64_t result = uipc_mq_timedreceive(numbers[0], text, (size_t)numbers[1], &prio, 0, 0);
         if (result >= 0) {
-            PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
-            return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+            return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
         }
     }
     return uipc_call_twin(module, "mq_timedreceive", args, count, names);
@@ -100,8 +99,7 @@ PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssiz
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
-        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
-        return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+        return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
     }
     if (result == -EINTR) {
         uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "mq_receive", args[0]));

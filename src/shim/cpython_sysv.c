@@ -12,7 +12,6 @@
 #include <sys/msg.h>
 
 #define MSGMAX 8192
-#define SOPS 16
 
 /* How long a call waits whose only keyword may be the timeout: a number is left to the twin once it has to be waited.
  */
@@ -94,8 +93,7 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
-        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
-        return bytes == NULL ? NULL : Py_BuildValue("(LN)", (long long)mtype, bytes);
+        return uipc_pair(PyLong_FromLongLong(mtype), PyBytes_FromStringAndSize(text, (Py_ssize_t)size));
     }
     if (ended_for_good(result)) {
         PyObject *const wanted = PyLong_FromLongLong(msgtyp);
@@ -180,7 +178,7 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
         return false;
     }
     *nsops = is_tuple ? PyTuple_Size(sequence) : PyList_Size(sequence);
-    if (*nsops > SOPS) {
+    if (*nsops > UIPC_SOPS) {
         return false;
     }
     for (Py_ssize_t i = 0; i < *nsops; i++) {
@@ -202,29 +200,34 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
     return true;
 }
 
-PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int semid;
-    Py_ssize_t nsops;
-    struct uipc_sembuf sops[SOPS];
-    struct uipc_sembuf first[SOPS];
+int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops) {
+    struct uipc_sembuf first[UIPC_SOPS];
     bool waits = true;
-    if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
-        return uipc_call_twin(module, "semop", args, count, names);
-    }
-    for (Py_ssize_t i = 0; i < nsops; i++) {
+    for (size_t i = 0; i < nsops; i++) {
         waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
         first[i] = sops[i];
         first[i].sem_flg |= IPC_NOWAIT;
     }
-    int result = uipc_semop(semid, first, (size_t)nsops);
+    int result = uipc_semop(semid, first, nsops);
     while ((result == -EAGAIN && waits) || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
-            return NULL;
+            break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_semop(semid, sops, (size_t)nsops);
+        result = uipc_semop(semid, sops, nsops);
         Py_END_ALLOW_THREADS;
     }
+    return result;
+}
+
+PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int semid;
+    Py_ssize_t nsops;
+    struct uipc_sembuf sops[UIPC_SOPS];
+    if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
+        return uipc_call_twin(module, "semop", args, count, names);
+    }
+    const int result = uipc_operate(module, semid, sops, (size_t)nsops);
     if (result >= 0) {
         Py_RETURN_NONE;
     }

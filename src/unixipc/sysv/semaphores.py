@@ -83,7 +83,6 @@ class SetMember(Fronted):
         self._id = index(semid)
         self._closed = False
         self._number = index(number)
-        self._down, self._up = ((self._number, -1, 0),), ((self._number, 1, 0),)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}[{self._number}]>"
