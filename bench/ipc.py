@@ -47,7 +47,7 @@ class Row(NamedTuple):
     theirs: Run
 
 
-def messages(queue: Any, batch: int = 1) -> Run:  # noqa: ANN401 - ours or a peer's
+def messages(queue: Any, batch: int = 1) -> Run:
     """Send so many messages, and receive them, so many times."""
     each = range(batch)
 
@@ -61,7 +61,7 @@ def messages(queue: Any, batch: int = 1) -> Run:  # noqa: ANN401 - ours or a pee
     return run
 
 
-def at_once(queue: Any, pairs: list[tuple[object, object]]) -> Run:  # noqa: ANN401 - of either kind
+def at_once(queue: Any, pairs: list[tuple[object, object]]) -> Run:
     """Do as many messages in one call each."""
 
     def run(turns: int) -> None:
@@ -72,7 +72,7 @@ def at_once(queue: Any, pairs: list[tuple[object, object]]) -> Run:  # noqa: ANN
     return run
 
 
-def pairs(semaphore: Any) -> Run:  # noqa: ANN401 - ours or a peer's
+def pairs(semaphore: Any) -> Run:
     """Take a semaphore that is free and give it back, so many times."""
 
     def run(turns: int) -> None:
@@ -115,9 +115,7 @@ def _system_v(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Row]:
     many = at_once(queue, [(1, TEXT)] * BATCH)
     yield Row(f"sysv messages, {BATCH} at once, against C", 1.05, many, c_messages(BATCH))
     yield Row(f"sysv messages, {BATCH} at once, against sysv_ipc", 1 / 1.3, many, messages(theirs, BATCH))
-    yield Row(
-        "sysv semaphore, against C", 1.15, pairs(semaphore), lambda turns: c.sysv_semaphore(semaphore.id, turns)
-    )
+    yield Row("sysv semaphore, against C", 1.15, pairs(semaphore), lambda turns: c.sysv_semaphore(semaphore.id, turns))
     yield Row("sysv semaphore, against sysv_ipc", 1, pairs(semaphore), pairs(lock))
 
 
@@ -125,9 +123,7 @@ def _posix(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Row]:
     batch = min(BATCH, int(MOST.read_text()))
     limits = {"max_messages": batch, "max_size": len(TEXT)}
     queue, semaphore = posix.MessageQueue.create(NAME, **limits), posix.Semaphore.create(NAME, 1)
-    theirs = posix_ipc.MessageQueue(
-        f"{NAME}-p", posix_ipc.O_CREX, max_messages=batch, max_message_size=len(TEXT)
-    )
+    theirs = posix_ipc.MessageQueue(f"{NAME}-p", posix_ipc.O_CREX, max_messages=batch, max_message_size=len(TEXT))
     lock = posix_ipc.Semaphore(f"{NAME}-p", posix_ipc.O_CREX, initial_value=1)
     for made in (queue, semaphore, theirs, lock):
         stack.callback(made.close)
@@ -163,8 +159,9 @@ def main() -> None:
             ratios = [mine / other for mine, other in times]
             low, *_, high = quantiles(ratios, n=10)
             mine, other = (median(side) for side in zip(*times, strict=True))
-            said = f"{row.name:50} {median(ratios):5.2f} ({low:.2f} to {high:.2f})"
-            print(f"{said}   {mine:6.0f} ns and {other:6.0f} ns   {'' if median(ratios) <= row.bar else 'above '}{row.bar:.2f}")
+            above = "" if median(ratios) <= row.bar else "above "
+            said = f"{median(ratios):5.2f} ({low:.2f} to {high:.2f})   {mine:5.0f} ns and {other:5.0f} ns"
+            print(f"{row.name:50} {said}   {above}{row.bar:.2f}")
 
 
 if __name__ == "__main__":
