@@ -100,9 +100,7 @@ uipc_front uipc_sem_wait_front;
 uipc_front uipc_sem_trywait_front;
 uipc_front uipc_sem_post_front;
 
-/* Whether a Semaphore is open and its memory here; and where it is. */
-bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address);
-/* The same of any object, or NULL. */
+/* Whether an object, or NULL, is a Semaphore that is open, with its memory here; and where it is. */
 bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address);
 
 /* The end of a tp_dealloc. */

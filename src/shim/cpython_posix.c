@@ -189,11 +189,6 @@ PyObject *uipc_mq_receive_many_front(PyObject *module, PyObject *const *args, Py
 
 /* -- semaphores -- */
 
-bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address) {
-    return object != NULL && PyObject_TypeCheck(object, (PyTypeObject *)uipc_module(module)->semaphore) &&
-           uipc_open_semaphore(object, address);
-}
-
 /* What is free already is taken at once; a wait is the twin's. */
 PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;

@@ -44,7 +44,8 @@ PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *ar
 bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
     for (Py_ssize_t i = 0; i < count; i++) {
         int overflow = 1;
-        const long value = PyLong_Check(args[i]) ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
+        const bool is_int = PyLong_CheckExact(args[i]) || PyLong_Check(args[i]);
+        const long value = is_int ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
         numbers[i] = (int)value;
         if (overflow != 0 || numbers[i] != value) {
             return false;
