@@ -387,3 +387,36 @@ def test_who_waits_for_a_semaphore_that_is_removed_is_told(make: Callable[[str],
         semaphores.remove()
         with pytest.raises(libc.IdentifierRemovedError, match="semop"):
             child.result()
+
+
+@ways
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("error", [InterruptedError, BlockingIOError, TimeoutError, KeyError])
+def test_what_a_handler_raises_comes_out_of_the_wait(
+    make: Callable[[str], Any], fork: Fork, gate: Callable[[], Gate], kind: str, error: type[Exception]
+) -> None:
+    ready, thing = gate(), make(kind)
+
+    def fail(signum: int) -> None:
+        raise error("raised by the handler")
+
+    def wait() -> None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(fail))
+        if kind == "sysv set":
+            ready.open()
+            thing.operate((0, -2))
+        elif kind.endswith("queue"):
+            ready.open()
+            thing.receive()
+        else:
+            thing.acquire()
+            ready.open()
+            thing.acquire()
+
+    child = fork(wait)
+    ready.wait()
+    while not sleeps(child.pid):
+        os.sched_yield()
+    child.kill(libc.SIGUSR1)
+    with pytest.raises(error, match="raised by the handler"):
+        child.result()

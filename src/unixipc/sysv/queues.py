@@ -121,8 +121,9 @@ class MessageQueue(Fronted, SysvObject):
         while sent < len(pairs):
             try:
                 sent += libc.msgsnd_many(self._id, pairs[sent:], timeout=deadline.left())
-            except InterruptedError:
-                continue
+            except InterruptedError as error:
+                if error.errno is None:  # a handler raised it
+                    raise
             except OSError as error:
                 if sent > 0 and error.errno == errno.ETIMEDOUT:
                     break
@@ -227,8 +228,9 @@ class MessageQueue(Fronted, SysvObject):
             size = self._size
             try:
                 return receive(self._id, size, msgtyp, flags, timeout=deadline.left())
-            except InterruptedError:
-                continue
+            except InterruptedError as error:
+                if error.errno is None:  # a handler raised it
+                    raise
             except OSError as error:
                 if error.errno != errno.E2BIG:
                     raise

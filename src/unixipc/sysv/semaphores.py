@@ -54,7 +54,9 @@ def _operate(semid: int, operations: Iterable[tuple[int, int]], *, undo: bool, t
 
     try:
         going_on(operate, timeout)
-    except BlockingIOError:
+    except BlockingIOError as error:
+        if error.errno is None:  # a handler raised it
+            raise
         raise failure(errno.ETIMEDOUT, "semtimedop", semid, sops, timeout, advice=_NO_TIME) from None
 
 
