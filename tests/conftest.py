@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from unixipc import libc
+from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,19 @@ def pytest_configure() -> None:
     """Begin as in a shell of one's own, also in the background, where shells have SIGINT and SIGQUIT ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(params=["front", "twin"])
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run each test with the fronts of hot calls and methods, and with the Python functions behind them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "twin":
+            for name, twin in _cpython.twins.items():
+                patch.setattr(libc, name, twin)
+            for twin in _cpython.twin_methods.values():
+                owner, _, name = twin.__qualname__.rpartition(".")
+                patch.setattr(getattr(sys.modules[twin.__module__], owner), name, twin)
+        yield
 
 
 @pytest.fixture

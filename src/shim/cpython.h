@@ -23,7 +23,9 @@ struct uipc_module {
     PyObject *waited_for; /* the SignalSet of the last sigwaitinfo, and its mask */
     uint64_t waited_for_mask;
     unsigned int looks_to_skip;
-    PyObject *failure; /* _check.failure */
+    PyObject *failure;      /* _check.failure */
+    PyObject *fronted;      /* the type Fronted */
+    PyObject *twin_methods; /* module and qualified name -> the Python function behind the front of a method */
 };
 
 static inline struct uipc_module *uipc_module(PyObject *module) { return PyModule_GetState(module); }
@@ -35,6 +37,7 @@ int uipc_add_library(PyObject *module);
 int uipc_add_semaphore(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
 int uipc_add_signals(PyObject *module);
+int uipc_add_methods(PyObject *module);
 
 /* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
 int uipc_run_handlers(PyObject *module);
@@ -50,24 +53,55 @@ PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
 /* A front, a METH_FASTCALL | METH_KEYWORDS; its twin, called with the same arguments; and what fronts need. */
 typedef PyObject *uipc_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
+PyObject *uipc_call(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers);
+bool uipc_as_int64(PyObject *object, int64_t *number);
 void uipc_raise_made(PyObject *exception);
+/* A tuple of two new objects, which it takes; NULL where one is. */
+PyObject *uipc_pair(PyObject *first, PyObject *second);
+
+/* cpython_batches.c: messages whose text stands at `text_at` in its pair, 0 or 1. uipc_batch_of is false for what is no
+ * plain list of them, with an exception where there is no memory; what it or uipc_batch_new took, uipc_batch_free gives
+ * back. */
+enum { UIPC_AT_ONCE = 1024, UIPC_ROOM = 256 << 10 }; /* messages and bytes */
+struct uipc_batch {
+    size_t count;
+    int64_t *numbers;
+    size_t *sizes;
+    char *texts;
+};
+bool uipc_batch_new(struct uipc_batch *batch, size_t count, size_t room);
+void uipc_batch_free(struct uipc_batch *batch);
+bool uipc_batch_of(PyObject *messages, int text_at, struct uipc_batch *batch);
+PyObject *uipc_batch_list(const struct uipc_batch *batch, size_t received, int text_at);
+
+/* The definition of a function with such a signature and the twin's docstring; it lives as long as the interpreter. */
+PyMethodDef *uipc_define(const char *name, const char *signature, PyCFunction function, int flags, PyObject *twin);
+/* The front of a method, of which this function of a class is the twin. */
+PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname);
 
 uipc_front uipc_msgsnd_front;
 uipc_front uipc_msgrcv_front;
 uipc_front uipc_msgsnd_many_front;
 uipc_front uipc_msgrcv_many_front;
 uipc_front uipc_semop_front;
+/* At most so many operations, as uipc_semop does them, first without waiting. -ERESTART is an exception of a handler.
+ */
+enum { UIPC_SOPS = 16 };
+struct uipc_sembuf;
+int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops);
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
 uipc_front uipc_mq_timedsend_front;
 uipc_front uipc_mq_timedreceive_front;
+uipc_front uipc_mq_send_many_front;
+uipc_front uipc_mq_receive_many_front;
 uipc_front uipc_sem_wait_front;
 uipc_front uipc_sem_trywait_front;
 uipc_front uipc_sem_post_front;
 
-/* Whether a Semaphore is open and its memory here; and where it is. */
-bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address);
+/* Whether an object, or NULL, is a Semaphore that is open, with its memory here; and where it is. */
+bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -42,7 +42,7 @@ static PyMethodDef functions[] = {
 static int execute(PyObject *module) {
     const bool added = uipc_add_siginfo(module) == 0 && uipc_add_dispatcher(module) == 0 &&
                        uipc_add_memory(module) == 0 && uipc_add_signals(module) == 0 && uipc_add_library(module) == 0 &&
-                       uipc_add_semaphore(module) == 0;
+                       uipc_add_semaphore(module) == 0 && uipc_add_methods(module) == 0;
     return added ? PyModule_AddFunctions(module, functions) : -1;
 }
 
@@ -60,6 +60,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->signal_set);
     Py_VISIT(state->waited_for);
     Py_VISIT(state->failure);
+    Py_VISIT(state->fronted);
+    Py_VISIT(state->twin_methods);
     return 0;
 }
 

@@ -4,6 +4,8 @@
 
 #include "internal.h"
 
+#include <limits.h>
+
 #define MSGSIZE 8192
 
 /* The text of a message may be any plain buffer; whatever else it is, the twin says. */
@@ -73,8 +75,7 @@ PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py
         is_at_once(args[2])) {
         const int64_t result = uipc_mq_timedreceive(numbers[0], text, (size_t)numbers[1], &prio, 0, 0);
         if (result >= 0) {
-            PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
-            return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+            return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
         }
     }
     return uipc_call_twin(module, "mq_timedreceive", args, count, names);
@@ -98,8 +99,7 @@ PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssiz
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
-        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)result);
-        return bytes == NULL ? NULL : Py_BuildValue("(NI)", bytes, prio);
+        return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
     }
     if (result == -EINTR) {
         uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "mq_receive", args[0]));
@@ -107,16 +107,93 @@ PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssiz
     return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_receive", args, count, names);
 }
 
-/* Whether it is a semaphore of ours that is open. */
-static bool is_open(PyObject *module, PyObject *object, uint64_t *address) {
-    return PyObject_TypeCheck(object, (PyTypeObject *)uipc_module(module)->semaphore) &&
-           uipc_open_semaphore(object, address);
+/* -- several messages: the GIL is not held, for they take their time -- */
+
+/* The last argument of a call: whether there is none, or None, or that it can be made at once. */
+static bool is_plain_time(PyObject *const *args, Py_ssize_t count) {
+    return count == 0 || args[0] == Py_None || is_at_once(args[0]);
 }
+
+static const int64_t *until_of(PyObject *const *args, Py_ssize_t count) {
+    static const int64_t at_once[2] = {0, 0};
+    return count == 0 || args[0] == Py_None ? NULL : at_once;
+}
+
+static bool are_priorities(const struct uipc_batch *batch) {
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->numbers[i] < 0 || batch->numbers[i] > UINT_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PyObject *uipc_mq_send_many_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int mqdes;
+    int64_t result;
+    struct uipc_batch batch = {0};
+    if ((count != 2 && count != 3) || names != NULL || !is_plain_time(args + 2, count - 2) ||
+        !uipc_are_ints(args, 1, &mqdes) || !uipc_batch_of(args[1], 0, &batch) || !are_priorities(&batch)) {
+        uipc_batch_free(&batch);
+        return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_send_many", args, count, names);
+    }
+    const int64_t *const until = until_of(args + 2, count - 2);
+    do {
+        Py_BEGIN_ALLOW_THREADS;
+        result = uipc_mq_send_many(mqdes, batch.numbers, batch.sizes, batch.texts, batch.count, until);
+        Py_END_ALLOW_THREADS;
+    } while (result == -ERESTART && uipc_run_handlers(module) == 0);
+    uipc_batch_free(&batch);
+    if (result >= 0) {
+        return PyLong_FromLongLong(result);
+    }
+    if (result == -EINTR) {
+        PyObject *const subject = PyUnicode_FromFormat("%zu messages", batch.count);
+        uipc_raise_made(
+            PyObject_CallFunction(uipc_module(module)->failure, "isON", EINTR, "mq_send", args[0], subject));
+    }
+    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_send_many", args, count, names);
+}
+
+PyObject *uipc_mq_receive_many_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[3]; /* mqdes, msgsize, count */
+    int64_t result;
+    struct uipc_batch batch = {0};
+    if ((count != 3 && count != 4) || names != NULL || !is_plain_time(args + 3, count - 3) ||
+        !uipc_are_ints(args, 3, numbers) || numbers[1] < 0 || numbers[1] > MSGSIZE || numbers[2] < 0) {
+        return uipc_call_twin(module, "mq_receive_many", args, count, names);
+    }
+    const int64_t *const until = until_of(args + 3, count - 3);
+    const size_t size = (size_t)numbers[1];
+    const size_t most = numbers[2] < UIPC_AT_ONCE ? (size_t)numbers[2] : UIPC_AT_ONCE;
+    const size_t room = most * size < UIPC_ROOM ? most * size : UIPC_ROOM;
+    if (!uipc_batch_new(&batch, most, room)) {
+        uipc_batch_free(&batch);
+        return PyErr_NoMemory();
+    }
+    do {
+        Py_BEGIN_ALLOW_THREADS;
+        result = uipc_mq_receive_many(numbers[0], batch.numbers, batch.sizes, batch.texts, room, most, size, until);
+        Py_END_ALLOW_THREADS;
+    } while (result == -ERESTART && uipc_run_handlers(module) == 0);
+    PyObject *const list = result >= 0 ? uipc_batch_list(&batch, (size_t)result, 0) : NULL;
+    uipc_batch_free(&batch);
+    if (result >= 0) {
+        return list;
+    }
+    if (result == -EINTR) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "mq_receive", args[0]));
+    }
+    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_receive_many", args, count, names);
+}
+
+/* -- semaphores -- */
 
 /* What is free already is taken at once; a wait is the twin's. */
 PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
-    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_trywait(address) == 0) {
+    if (count == 1 && names == NULL && uipc_is_open_semaphore(module, args[0], &address) &&
+        uipc_sem_trywait(address) == 0) {
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "sem_wait", args, count, names);
@@ -124,7 +201,8 @@ PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_
 
 PyObject *uipc_sem_trywait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
-    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_trywait(address) == 0) {
+    if (count == 1 && names == NULL && uipc_is_open_semaphore(module, args[0], &address) &&
+        uipc_sem_trywait(address) == 0) {
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "sem_trywait", args, count, names);
@@ -132,7 +210,8 @@ PyObject *uipc_sem_trywait_front(PyObject *module, PyObject *const *args, Py_ssi
 
 PyObject *uipc_sem_post_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
-    if (count == 1 && names == NULL && is_open(module, args[0], &address) && uipc_sem_post(address) == 0) {
+    if (count == 1 && names == NULL && uipc_is_open_semaphore(module, args[0], &address) &&
+        uipc_sem_post(address) == 0) {
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "sem_post", args, count, names);

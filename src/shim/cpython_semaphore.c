@@ -36,12 +36,16 @@ static int refuse_closed(const struct semaphore *semaphore) {
     return is_named(semaphore) ? 0 : uipc_refuse_absent(semaphore->memory.obj);
 }
 
-bool uipc_open_semaphore(PyObject *semaphore, uint64_t *address) {
-    *address = semaphore_of(semaphore)->address;
-    if (refuse_closed(semaphore_of(semaphore)) < 0) {
+bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address) {
+    PyTypeObject *const type = (PyTypeObject *)(void *)uipc_module(module)->semaphore;
+    if (object == NULL || !PyObject_TypeCheck(object, type) || semaphore_of(object)->closed) {
+        return false;
+    }
+    if (!is_named(semaphore_of(object)) && uipc_refuse_absent(semaphore_of(object)->memory.obj) < 0) {
         PyErr_Clear(); /* the twin says it */
         return false;
     }
+    *address = semaphore_of(object)->address;
     return true;
 }
 

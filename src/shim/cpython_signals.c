@@ -7,36 +7,45 @@
 
 #include <string.h>
 
-/* Call the twin with the arguments of a METH_FASTCALL | METH_KEYWORDS. */
-PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    PyObject *const twin = PyDict_GetItemString(uipc_module(module)->twins, name);
-    PyObject *const positional = PyTuple_New(count);
+/* Call a function with the arguments of a METH_FASTCALL | METH_KEYWORDS, after `self` unless that is NULL. */
+PyObject *uipc_call(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    const Py_ssize_t first = self == NULL ? 0 : 1;
+    PyObject *const positional = PyTuple_New(first + count);
     PyObject *keywords = NULL;
     PyObject *result = NULL;
     if (positional == NULL || (names != NULL && (keywords = PyDict_New()) == NULL)) {
         goto done;
     }
+    if (self != NULL) {
+        Py_INCREF(self);
+        PyTuple_SetItem(positional, 0, self);
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_INCREF(args[i]);
-        PyTuple_SetItem(positional, i, args[i]);
+        PyTuple_SetItem(positional, first + i, args[i]);
     }
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_Size(names); i++) {
         if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), args[count + i]) < 0) {
             goto done;
         }
     }
-    result = PyObject_Call(twin, positional, keywords);
+    result = PyObject_Call(function, positional, keywords);
 done:
     Py_XDECREF(positional);
     Py_XDECREF(keywords);
     return result;
 }
 
+PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    return uipc_call(PyDict_GetItemString(uipc_module(module)->twins, name), NULL, args, count, names);
+}
+
 /* Whether all arguments are plain ints of C. */
 bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
     for (Py_ssize_t i = 0; i < count; i++) {
         int overflow = 1;
-        const long value = PyLong_Check(args[i]) ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
+        const bool is_int = PyLong_CheckExact(args[i]) || PyLong_Check(args[i]);
+        const long value = is_int ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
         numbers[i] = (int)value;
         if (overflow != 0 || numbers[i] != value) {
             return false;
@@ -149,24 +158,25 @@ static const struct {
     {"mq_receive", "mq_receive(mqdes, msg)", uipc_mq_receive_front},
     {"mq_timedsend", "mq_timedsend(mqdes, msg, msg_prio, abs_timeout)", uipc_mq_timedsend_front},
     {"mq_timedreceive", "mq_timedreceive(mqdes, msg, abs_timeout)", uipc_mq_timedreceive_front},
+    {"mq_send_many", "mq_send_many(mqdes, messages, abs_timeout=None)", uipc_mq_send_many_front},
+    {"mq_receive_many", "mq_receive_many(mqdes, msgsize, count, abs_timeout=None)", uipc_mq_receive_many_front},
     {"sem_wait", "sem_wait(sem)", uipc_sem_wait_front},
     {"sem_trywait", "sem_trywait(sem)", uipc_sem_trywait_front},
     {"sem_post", "sem_post(sem)", uipc_sem_post_front},
 };
 
-/* The definition of a function that has the twin's docstring; it lives as long as the interpreter. */
-static PyMethodDef *define(size_t i, PyObject *twin) {
+PyMethodDef *uipc_define(const char *name, const char *signature, PyCFunction function, int flags, PyObject *twin) {
     PyMethodDef *definition = NULL;
     PyObject *const doc = PyObject_GetAttrString(twin, "__doc__");
-    PyObject *const whole = doc == NULL ? NULL : PyUnicode_FromFormat("%s\n--\n\n%S", fronts[i].signature, doc);
+    PyObject *const whole = doc == NULL ? NULL : PyUnicode_FromFormat("%s\n--\n\n%S", signature, doc);
     Py_ssize_t length;
     const char *const text = whole == NULL ? NULL : PyUnicode_AsUTF8AndSize(whole, &length);
     if (text != NULL && (definition = PyMem_Malloc(sizeof *definition + (size_t)length + 1)) != NULL) {
         char *const copy = (char *)(definition + 1);
         memcpy(copy, text, (size_t)length + 1);
-        definition->ml_name = fronts[i].name;
-        definition->ml_meth = (PyCFunction)(void (*)(void))fronts[i].function;
-        definition->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+        definition->ml_name = name;
+        definition->ml_meth = function;
+        definition->ml_flags = flags;
         definition->ml_doc = copy;
     }
     Py_XDECREF(doc);
@@ -174,26 +184,39 @@ static PyMethodDef *define(size_t i, PyObject *twin) {
     return definition;
 }
 
+static PyObject *function_front(PyObject *module, PyObject *twin, PyObject *name) {
+    PyObject *made = NULL;
+    PyObject *const owner = PyObject_GetAttrString(twin, "__module__");
+    for (size_t i = 0; owner != NULL && i < sizeof fronts / sizeof fronts[0]; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, fronts[i].name) == 0 &&
+            PyDict_SetItem(uipc_module(module)->twins, name, twin) == 0) {
+            PyMethodDef *const definition =
+                uipc_define(fronts[i].name, fronts[i].signature, (PyCFunction)(void (*)(void))fronts[i].function,
+                            METH_FASTCALL | METH_KEYWORDS, twin);
+            made = definition == NULL ? NULL : PyCFunction_NewEx(definition, module, owner);
+        }
+    }
+    Py_XDECREF(owner);
+    return made;
+}
+
 PyDoc_STRVAR(front_doc,
-             "front(twin, /)\n--\n\nMake the front of a hot call, which calls this function of the same name "
+             "front(twin, /)\n--\n\nMake the front of a hot call or method, which calls this function of the same name "
              "for all that it does not do by itself.");
 
 static PyObject *front(PyObject *module, PyObject *twin) {
     PyObject *made = NULL;
     PyObject *const name = PyObject_GetAttrString(twin, "__name__");
-    PyObject *const owner = name == NULL ? NULL : PyObject_GetAttrString(twin, "__module__");
-    for (size_t i = 0; owner != NULL && i < sizeof fronts / sizeof fronts[0]; i++) {
-        if (PyUnicode_CompareWithASCIIString(name, fronts[i].name) == 0 &&
-            PyDict_SetItem(uipc_module(module)->twins, name, twin) == 0) {
-            PyMethodDef *const definition = define(i, twin);
-            made = definition == NULL ? NULL : PyCFunction_NewEx(definition, module, owner);
-        }
+    PyObject *const qualname = name == NULL ? NULL : PyObject_GetAttrString(twin, "__qualname__");
+    if (qualname != NULL) {
+        const bool is_method = PyUnicode_Compare(name, qualname) != 0;
+        made = is_method ? uipc_method_front(module, twin, qualname) : function_front(module, twin, name);
     }
     if (made == NULL && !PyErr_Occurred()) {
-        PyErr_Format(PyExc_ValueError, "%S() has no front", name);
+        PyErr_Format(PyExc_ValueError, "%S() has no front", qualname);
     }
     Py_XDECREF(name);
-    Py_XDECREF(owner);
+    Py_XDECREF(qualname);
     return made;
 }
 

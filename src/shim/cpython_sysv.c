@@ -12,15 +12,6 @@
 #include <sys/msg.h>
 
 #define MSGMAX 8192
-#define SOPS 16
-#define AT_ONCE 1024
-#define ROOM ((size_t)256 << 10)
-
-static bool as_int64(PyObject *object, int64_t *number) {
-    int overflow = 1;
-    *number = PyLong_Check(object) ? PyLong_AsLongLongAndOverflow(object, &overflow) : 0;
-    return overflow == 0;
-}
 
 /* How long a call waits whose only keyword may be the timeout: a number is left to the twin once it has to be waited.
  */
@@ -49,7 +40,7 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     Py_buffer text;
     const enum patience waits = patience(args, count, names);
     if ((count != 3 && count != 4) || waits == UNKNOWN || !uipc_are_ints(args, 1, &msqid) ||
-        !as_int64(args[1], &mtype) || !uipc_are_ints(args + 3, count - 3, &msgflg)) {
+        !uipc_as_int64(args[1], &mtype) || !uipc_are_ints(args + 3, count - 3, &msgflg)) {
         return uipc_call_twin(module, "msgsnd", args, count, names);
     }
     if (PyObject_GetBuffer(args[2], &text, PyBUF_SIMPLE) < 0) {
@@ -87,7 +78,7 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     char text[MSGMAX];
     const enum patience waits = patience(args, count, names);
     if (count < 2 || count > 4 || waits == UNKNOWN || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 ||
-        numbers[1] > MSGMAX || (count > 2 && !as_int64(args[2], &msgtyp)) ||
+        numbers[1] > MSGMAX || (count > 2 && !uipc_as_int64(args[2], &msgtyp)) ||
         (count > 3 && !uipc_are_ints(args + 3, 1, &msgflg)) || msgflg & MSG_COPY) {
         return uipc_call_twin(module, "msgrcv", args, count, names);
     }
@@ -102,8 +93,7 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
-        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
-        return bytes == NULL ? NULL : Py_BuildValue("(LN)", (long long)mtype, bytes);
+        return uipc_pair(PyLong_FromLongLong(mtype), PyBytes_FromStringAndSize(text, (Py_ssize_t)size));
     }
     if (ended_for_good(result)) {
         PyObject *const wanted = PyLong_FromLongLong(msgtyp);
@@ -115,79 +105,22 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 /* -- several messages: the GIL is not held, for they take their time -- */
 
-struct batch {
-    size_t count;
-    int64_t *mtypes;
-    size_t *sizes;
-    char *texts;
-};
-
-static bool batch_new(struct batch *batch, size_t count, size_t room) {
-    batch->count = count;
-    batch->mtypes = PyMem_Calloc(count + 1, sizeof *batch->mtypes);
-    batch->sizes = PyMem_Calloc(count + 1, sizeof *batch->sizes);
-    batch->texts = PyMem_Malloc(room + 1);
-    return batch->mtypes != NULL && batch->sizes != NULL && batch->texts != NULL;
-}
-
-static void batch_free(struct batch *batch) {
-    PyMem_Free(batch->mtypes);
-    PyMem_Free(batch->sizes);
-    PyMem_Free(batch->texts);
-}
-
-/* The type and the text of a message that is a plain tuple of int and bytes. */
-static bool is_message(PyObject *message, int64_t *mtype, char **text, Py_ssize_t *size) {
-    if (!PyTuple_Check(message) || PyTuple_Size(message) != 2 || !as_int64(PyTuple_GetItem(message, 0), mtype) ||
-        !PyBytes_Check(PyTuple_GetItem(message, 1))) {
-        return false;
-    }
-    PyBytes_AsStringAndSize(PyTuple_GetItem(message, 1), text, size);
-    return true;
-}
-
-/* False for what is no plain list of messages; an exception where there is no memory for it. */
-static bool batch_of(PyObject *messages, struct batch *batch) {
-    const Py_ssize_t count = PyList_CheckExact(messages) ? PyList_Size(messages) : -1;
-    size_t room = 0;
-    size_t used = 0;
-    int64_t mtype;
-    char *text;
-    Py_ssize_t size;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!is_message(PyList_GetItem(messages, i), &mtype, &text, &size)) {
-            return false;
-        }
-        room += (size_t)size;
-    }
-    if (count < 0 || !batch_new(batch, (size_t)count, room)) {
-        return count < 0 ? false : (PyErr_NoMemory(), false);
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        is_message(PyList_GetItem(messages, i), &batch->mtypes[i], &text, &size);
-        batch->sizes[i] = (size_t)size;
-        memcpy(batch->texts + used, text, (size_t)size);
-        used += (size_t)size;
-    }
-    return true;
-}
-
 PyObject *uipc_msgsnd_many_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int msqid;
     int msgflg = 0;
     int64_t result;
-    struct batch batch = {0};
+    struct uipc_batch batch = {0};
     if ((count != 2 && count != 3) || patience(args, count, names) != FOR_EVER || !uipc_are_ints(args, 1, &msqid) ||
-        !uipc_are_ints(args + 2, count - 2, &msgflg) || !batch_of(args[1], &batch)) {
-        batch_free(&batch);
+        !uipc_are_ints(args + 2, count - 2, &msgflg) || !uipc_batch_of(args[1], 1, &batch)) {
+        uipc_batch_free(&batch);
         return PyErr_Occurred() ? NULL : uipc_call_twin(module, "msgsnd_many", args, count, names);
     }
     do {
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_msgsnd(msqid, batch.mtypes, batch.sizes, batch.texts, batch.count, msgflg, NULL);
+        result = uipc_msgsnd(msqid, batch.numbers, batch.sizes, batch.texts, batch.count, msgflg, NULL);
         Py_END_ALLOW_THREADS;
     } while (result == -ERESTART && uipc_run_handlers(module) == 0);
-    batch_free(&batch);
+    uipc_batch_free(&batch);
     if (result >= 0) {
         return PyLong_FromLongLong(result);
     }
@@ -199,48 +132,32 @@ PyObject *uipc_msgsnd_many_front(PyObject *module, PyObject *const *args, Py_ssi
     return PyErr_Occurred() ? NULL : uipc_call_twin(module, "msgsnd_many", args, count, names);
 }
 
-static PyObject *batch_list(const struct batch *batch, size_t received) {
-    const char *text = batch->texts;
-    PyObject *const list = PyList_New((Py_ssize_t)received);
-    for (size_t i = 0; list != NULL && i < received; i++) {
-        PyObject *const bytes = PyBytes_FromStringAndSize(text, (Py_ssize_t)batch->sizes[i]);
-        PyObject *const message = bytes == NULL ? NULL : Py_BuildValue("(LN)", (long long)batch->mtypes[i], bytes);
-        if (message == NULL) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SetItem(list, (Py_ssize_t)i, message);
-        text += batch->sizes[i];
-    }
-    return list;
-}
-
 PyObject *uipc_msgrcv_many_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[3]; /* msqid, msgsz, count */
     int msgflg = 0;
     int64_t msgtyp = 0;
     int64_t result;
-    struct batch batch = {0};
+    struct uipc_batch batch = {0};
     if (count < 3 || count > 5 || patience(args, count, names) != FOR_EVER || !uipc_are_ints(args, 3, numbers) ||
-        numbers[1] < 0 || numbers[1] > MSGMAX || numbers[2] < 0 || (count > 3 && !as_int64(args[3], &msgtyp)) ||
+        numbers[1] < 0 || numbers[1] > MSGMAX || numbers[2] < 0 || (count > 3 && !uipc_as_int64(args[3], &msgtyp)) ||
         (count > 4 && !uipc_are_ints(args + 4, 1, &msgflg)) || msgflg & MSG_COPY) {
         return uipc_call_twin(module, "msgrcv_many", args, count, names);
     }
     const size_t msgsz = (size_t)numbers[1];
-    const size_t most = numbers[2] < AT_ONCE ? (size_t)numbers[2] : AT_ONCE;
-    const size_t room = most * msgsz < ROOM ? most * msgsz : ROOM;
-    if (!batch_new(&batch, most, room)) {
-        batch_free(&batch);
+    const size_t most = numbers[2] < UIPC_AT_ONCE ? (size_t)numbers[2] : UIPC_AT_ONCE;
+    const size_t room = most * msgsz < UIPC_ROOM ? most * msgsz : UIPC_ROOM;
+    if (!uipc_batch_new(&batch, most, room)) {
+        uipc_batch_free(&batch);
         return PyErr_NoMemory();
     }
     do {
         Py_BEGIN_ALLOW_THREADS;
         result =
-            uipc_msgrcv(numbers[0], batch.mtypes, batch.sizes, batch.texts, room, most, msgsz, msgtyp, msgflg, NULL);
+            uipc_msgrcv(numbers[0], batch.numbers, batch.sizes, batch.texts, room, most, msgsz, msgtyp, msgflg, NULL);
         Py_END_ALLOW_THREADS;
     } while (result == -ERESTART && uipc_run_handlers(module) == 0);
-    PyObject *const list = result >= 0 ? batch_list(&batch, (size_t)result) : NULL;
-    batch_free(&batch);
+    PyObject *const list = result >= 0 ? uipc_batch_list(&batch, (size_t)result, 1) : NULL;
+    uipc_batch_free(&batch);
     if (result >= 0) {
         return list;
     }
@@ -261,7 +178,7 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
         return false;
     }
     *nsops = is_tuple ? PyTuple_Size(sequence) : PyList_Size(sequence);
-    if (*nsops > SOPS) {
+    if (*nsops > UIPC_SOPS) {
         return false;
     }
     for (Py_ssize_t i = 0; i < *nsops; i++) {
@@ -283,29 +200,34 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
     return true;
 }
 
-PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int semid;
-    Py_ssize_t nsops;
-    struct uipc_sembuf sops[SOPS];
-    struct uipc_sembuf first[SOPS];
+int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops) {
+    struct uipc_sembuf first[UIPC_SOPS];
     bool waits = true;
-    if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
-        return uipc_call_twin(module, "semop", args, count, names);
-    }
-    for (Py_ssize_t i = 0; i < nsops; i++) {
+    for (size_t i = 0; i < nsops; i++) {
         waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
         first[i] = sops[i];
         first[i].sem_flg |= IPC_NOWAIT;
     }
-    int result = uipc_semop(semid, first, (size_t)nsops);
+    int result = uipc_semop(semid, first, nsops);
     while ((result == -EAGAIN && waits) || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
-            return NULL;
+            break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_semop(semid, sops, (size_t)nsops);
+        result = uipc_semop(semid, sops, nsops);
         Py_END_ALLOW_THREADS;
     }
+    return result;
+}
+
+PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int semid;
+    Py_ssize_t nsops;
+    struct uipc_sembuf sops[UIPC_SOPS];
+    if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
+        return uipc_call_twin(module, "semop", args, count, names);
+    }
+    const int result = uipc_operate(module, semid, sops, (size_t)nsops);
     if (result >= 0) {
         Py_RETURN_NONE;
     }

@@ -59,6 +59,51 @@ int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *pri
                     : uipc_after_blocking(uipc_result64(mq_timedreceive((mqd_t)mqdes, msg, len, prio, &until)), true);
 }
 
+int64_t uipc_mq_send_many(int mqdes, const int64_t *prios, const size_t *sizes, const void *texts, size_t count,
+                          const int64_t *until) {
+    const unsigned char *text = texts;
+    size_t sent = 0;
+    int result = 0;
+    while (sent < count) {
+        const unsigned int prio = (unsigned int)prios[sent];
+        result = until == NULL ? uipc_mq_send(mqdes, text, sizes[sent], prio)
+                               : uipc_mq_timedsend(mqdes, text, sizes[sent], prio, until[0], until[1]);
+        if (result < 0) {
+            break;
+        }
+        text += sizes[sent];
+        sent++;
+    }
+    return sent > 0 ? (int64_t)sent : result;
+}
+
+/* Only the first message is waited for. */
+int64_t uipc_mq_receive_many(int mqdes, int64_t *prios, size_t *sizes, void *texts, size_t room, size_t count,
+                             size_t msgsize, const int64_t *until) {
+    unsigned char *text = texts;
+    size_t received = 0;
+    int64_t result = 0;
+    while (received < count && msgsize <= room) {
+        unsigned int prio = 0;
+        if (received > 0) {
+            result = uipc_mq_timedreceive(mqdes, text, msgsize, &prio, 0, 0);
+        } else if (until != NULL) {
+            result = uipc_mq_timedreceive(mqdes, text, msgsize, &prio, until[0], until[1]);
+        } else {
+            result = uipc_mq_receive(mqdes, text, msgsize, &prio);
+        }
+        if (result < 0) {
+            break;
+        }
+        prios[received] = prio;
+        sizes[received] = (size_t)result;
+        text += result;
+        room -= (size_t)result;
+        received++;
+    }
+    return received > 0 ? (int64_t)received : result;
+}
+
 int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr) {
     struct mq_attr now;
     const int result = uipc_result(mq_getattr((mqd_t)mqdes, &now));

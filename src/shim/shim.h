@@ -226,6 +226,11 @@ int uipc_mq_send(int mqdes, const void *msg, size_t len, unsigned int prio);
 int uipc_mq_timedsend(int mqdes, const void *msg, size_t len, unsigned int prio, int64_t sec, int64_t nsec);
 int64_t uipc_mq_receive(int mqdes, void *msg, size_t len, unsigned int *prio);
 int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *prio, int64_t sec, int64_t nsec);
+/* Messages one after the other, and how many there were before something stopped them; `until` NULL waits for ever. */
+int64_t uipc_mq_send_many(int mqdes, const int64_t *prios, const size_t *sizes, const void *texts, size_t count,
+                          const int64_t *until);
+int64_t uipc_mq_receive_many(int mqdes, int64_t *prios, size_t *sizes, void *texts, size_t room, size_t count,
+                             size_t msgsize, const int64_t *until);
 int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr);
 int uipc_mq_setattr(int mqdes, const struct uipc_mq_attr *newattr, struct uipc_mq_attr *oldattr);
 int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event);

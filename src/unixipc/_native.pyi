@@ -660,6 +660,28 @@ class _Lib(Protocol):
     def uipc_mq_timedsend(self, mqdes: int, msg: _CBytes, len: int, prio: int, sec: int, nsec: int, /) -> int: ...
     def uipc_mq_receive(self, mqdes: int, msg: _CBytes, len: int, prio: _CInt, /) -> int: ...
     def uipc_mq_timedreceive(self, mqdes: int, msg: _CBytes, len: int, prio: _CInt, sec: int, nsec: int, /) -> int: ...
+    def uipc_mq_send_many(
+        self,
+        mqdes: int,
+        prios: _CInts,
+        sizes: _CInts,
+        texts: _CBytes | bytes,
+        count: int,
+        until: _CTime | None,
+        /,
+    ) -> int: ...
+    def uipc_mq_receive_many(
+        self,
+        mqdes: int,
+        prios: _CInts,
+        sizes: _CInts,
+        texts: _CBytes,
+        room: int,
+        count: int,
+        msgsize: int,
+        until: _CTime | None,
+        /,
+    ) -> int: ...
     def uipc_mq_getattr(self, mqdes: int, attr: _MqAttr, /) -> int: ...
     def uipc_mq_setattr(self, mqdes: int, newattr: _MqAttr, oldattr: _MqAttr, /) -> int: ...
     def uipc_mq_notify(self, mqdes: int, event: _Sigevent | None, /) -> int: ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import sleeps
 
-from unixipc import _cpython, libc
+from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from unixipc import processes
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 NAME = f"/unixipc-test-{os.getpid()}"
 MAXMSG, MSGSIZE = 3, 32
 ATTR = libc.MqAttr(mq_maxmsg=MAXMSG, mq_msgsize=MSGSIZE)
@@ -31,15 +33,8 @@ NEW = libc.O_CREAT | libc.O_EXCL | libc.O_RDWR
 NOBODY = 65534
 NEWS = libc.SIGRTMIN
 LONG_AGO = 0
-CALLS = ["mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive"]
-
-
-@pytest.fixture(autouse=True, params=["front", "twin"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test with the fronts of the hot calls, and with the Python functions behind them."""
-    if request.param == "twin":
-        for name in ("mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive"):
-            monkeypatch.setattr(libc, name, _cpython.twins[name])
+CALLS = ["mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive", "mq_send_many", "mq_receive_many"]
+MESSAGES = [(b"three", 3), (b"", 1), (b"again", 3)]
 
 
 @pytest.fixture
@@ -81,6 +76,11 @@ def block(mqdes: int, call: str) -> tuple[bytes, int] | None:
         return None
     if call == "mq_receive":
         return libc.mq_receive(mqdes, MSGSIZE)
+    if call == "mq_send_many":
+        assert libc.mq_send_many(mqdes, [(b"sent at last", 0)]) == 1
+        return None
+    if call == "mq_receive_many":
+        return libc.mq_receive_many(mqdes, MSGSIZE, 5)[0]
     return libc.mq_timedreceive(mqdes, MSGSIZE, time.time() + DEADLINE)
 
 
@@ -351,7 +351,7 @@ def test_a_handler_without_sa_restart_interrupts_the_wait_once_it_has_run(
         story: list[str] = []
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: story.append("handler")))
         ready.open()
-        with pytest.raises(InterruptedError, match=call) as caught:
+        with pytest.raises(InterruptedError, match=call.removesuffix("_many")) as caught:
             block(queue, call)
         assert caught.value.errno == errno.EINTR
         return [*story, "interrupted"]
@@ -384,6 +384,100 @@ def test_with_sa_restart_the_wait_goes_on_after_the_handlers(
     until_blocked(child)
     release(queue, call)
     assert child.result() == (None if "send" in call else (b"received at last", 7))
+
+
+# -- several messages --
+
+
+def test_many_messages_go_in_order_and_come_by_priority(queue: int) -> None:
+    assert libc.mq_send_many(queue, MESSAGES) == 3
+    assert libc.mq_receive_many(queue, MSGSIZE, 10) == [MESSAGES[0], MESSAGES[2], MESSAGES[1]]
+    assert libc.mq_send_many(queue, iter([(bytearray(b"any"), 1)])) == 1
+    assert libc.mq_send_many(queue, [(memoryview(b"bytes"), 1)]) == 1
+    assert libc.mq_receive_many(queue, MSGSIZE, 1, LONG_AGO) == [(b"any", 1)]
+    assert libc.mq_receive_many(queue, MSGSIZE, 0) == []
+    assert libc.mq_receive_many(queue, MSGSIZE, 2**70, time.time() + DEADLINE) == [(b"bytes", 1)]
+    assert libc.mq_send_many(queue, []) == 0
+
+
+def test_how_many_went_before_the_queue_was_full_or_one_was_wrong(queue: int) -> None:
+    for until in (LONG_AGO, time.time() + 0.01):
+        assert libc.mq_send_many(queue, [(b"x", 0)] * 5, until) == MAXMSG
+        with pytest.raises(TimeoutError, match=r"mq_send.*was full until then"):
+            libc.mq_send_many(queue, [(b"x", 0)], until)
+        assert len(libc.mq_receive_many(queue, MSGSIZE, 5, until)) == MAXMSG
+        with pytest.raises(TimeoutError, match=r"mq_receive.*was empty until then"):
+            libc.mq_receive_many(queue, MSGSIZE, 5, until)
+    assert libc.mq_send_many(queue, [(b"x", 0), (bytes(MSGSIZE + 1), 0), (b"y", 0)]) == 1
+    assert libc.mq_send_many(queue, [(b"y", 5), (b"y", 32768)]) == 1
+    with refused(errno.EMSGSIZE, "longer than the queue's mq_msgsize"):
+        libc.mq_send_many(queue, [(bytes(MSGSIZE + 1), 0)])
+    with refused(errno.EINVAL, "below MQ_PRIO_MAX"):
+        libc.mq_send_many(queue, [(b"", 2**32 - 1)])
+    assert drain(queue) == [(b"y", 5), (b"x", 0)]
+
+
+def test_many_of_a_queue_that_may_not_block_are_those_that_can(queue: int) -> None:
+    libc.mq_setattr(queue, libc.MqAttr(libc.O_NONBLOCK))
+    assert libc.mq_send_many(queue, [(b"x", 0)] * 5) == MAXMSG
+    assert len(libc.mq_receive_many(queue, MSGSIZE, 5)) == MAXMSG
+    with pytest.raises(BlockingIOError):
+        libc.mq_receive_many(queue, MSGSIZE, 5)
+
+
+def test_a_signal_takes_nothing_of_what_came_with_many(
+    queue: int, fork: Fork, gate: Callable[[], Gate], block: Callable[..., object]
+) -> None:
+    """A handler runs after the call, which returns what it has, and the next one waits again."""
+    full, handled = gate(), gate()
+
+    def send() -> int:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: handled.open()))
+        full.open()
+        return libc.mq_send_many(queue, [(b"%d" % number, 0) for number in range(MAXMSG + 2)])
+
+    child = fork(send)
+    full.wait()
+    until_blocked(child)
+    child.kill(libc.SIGUSR1)
+    handled.wait()
+    assert child.result() == MAXMSG
+    assert drain(queue) == [(b"%d" % number, 0) for number in range(MAXMSG)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        (None, TypeError),
+        ([1], TypeError),
+        ([(b"",)], ValueError),
+        ([(b"", 0, 0)], ValueError),
+        ([(5, 0)], TypeError),
+        ([(b"", "1")], TypeError),
+        ([(b"", -1)], OverflowError),
+        ([(b"", 2**32)], OverflowError),
+        ([(b"", 2**70)], OverflowError),
+        ([(b"fits", 0), (b"", None)], TypeError),
+    ],
+    ids=repr,
+)
+def test_what_are_no_messages_is_refused_and_none_goes(queue: int, messages: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        libc.mq_send_many(queue, messages)
+    assert libc.mq_getattr(queue).mq_curmsgs == 0
+
+
+def test_impossible_sizes_counts_and_times_of_many_are_refused(queue: int) -> None:
+    libc.mq_send(queue, b"stays")
+    for size, count in ((-1, 1), (MSGSIZE, -1), (2**70, 1), (-(2**70), 1)):
+        with pytest.raises((ValueError, OverflowError, MemoryError)):
+            libc.mq_receive_many(queue, size, count)
+    for until, error in (("1", TypeError), (float("nan"), ValueError), (-1, OSError)):
+        with pytest.raises(error):
+            libc.mq_receive_many(queue, MSGSIZE, 1, until)  # type: ignore[arg-type]
+    with refused(errno.EMSGSIZE, "room for the queue's mq_msgsize"):
+        libc.mq_receive_many(queue, MSGSIZE - 1, 1)
+    assert drain(queue) == [(b"stays", 0)]
 
 
 def test_a_queue_is_readable_for_select_while_a_message_waits(queue: int) -> None:

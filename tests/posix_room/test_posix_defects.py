@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 NAME = f"/unixipc-defect-{os.getpid()}"
 FILE = Path(f"/dev/shm/sem.{NAME[1:]}")  # noqa: S108 - where the C library keeps it
 PAGE = libc.PAGE_SIZE

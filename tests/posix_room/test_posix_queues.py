@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from unixipc import processes
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 NAME = f"/unixipc-queue-{os.getpid()}"
 ROOM, SIZE = 3, 32
 NOBODY = 65534

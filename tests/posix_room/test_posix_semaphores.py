@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from unixipc import processes
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 NAME = f"/unixipc-semaphore-{os.getpid()}"
 PAGE = libc.PAGE_SIZE
 NOBODY = 65534

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sysv_room.helpers import R
 
+pytestmark = pytest.mark.usefixtures("way")
+
 SEMVMX = 32767
 TYPES = st.integers(1, 5)
 SENDS = st.tuples(st.just("send"), TYPES, st.binary(max_size=3000))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 REPEATED = range(50)
 
 

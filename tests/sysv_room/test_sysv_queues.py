@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 SHORT = 0.02
 MIXED = [(3, b"three"), (1, b"one"), (5, b"five"), (1, b"uno"), (2, b"two")]
 

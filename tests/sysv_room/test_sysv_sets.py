@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 SHORT = 0.02
 SEMVMX = 32767
 

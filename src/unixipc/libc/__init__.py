@@ -56,7 +56,9 @@ from unixipc.libc.mqueue import mq_getattr as mq_getattr
 from unixipc.libc.mqueue import mq_notify as mq_notify
 from unixipc.libc.mqueue import mq_open as mq_open
 from unixipc.libc.mqueue import mq_receive as mq_receive
+from unixipc.libc.mqueue import mq_receive_many as mq_receive_many
 from unixipc.libc.mqueue import mq_send as mq_send
+from unixipc.libc.mqueue import mq_send_many as mq_send_many
 from unixipc.libc.mqueue import mq_setattr as mq_setattr
 from unixipc.libc.mqueue import mq_timedreceive as mq_timedreceive
 from unixipc.libc.mqueue import mq_timedsend as mq_timedsend

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -14,18 +15,19 @@ from unixipc._check import check, failure, restarting, timespec
 from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.posix import O_CREAT
-from unixipc.libc.arguments import bytes_argument, path_argument
+from unixipc.libc.arguments import bytes_argument, path_argument, unsigned_argument
 from unixipc.libc.timers import Sigevent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer
 
-    from unixipc._native import _CBytes, _CInt, _MqAttr
+    from unixipc._native import _CBytes, _CInt, _CTime, _MqAttr
 
 _NAMES = "a name is a slash and up to 255 bytes without another slash"
 _LIMITS = Path("/proc/sys/fs/mqueue")
+_AT_ONCE, _ROOM = 1024, 256 << 10
 _OPENING = {
     errno.EACCES: "it exists, and its mode refuses this access; or the name has a second slash",
     errno.EEXIST: "it exists, and O_EXCL was given",
@@ -199,6 +201,43 @@ def mq_timedreceive(mqdes: int, msg: int | Buffer, abs_timeout: float) -> tuple[
         return restarting(lib.uipc_mq_timedreceive, mqdes, buffer, size, prio, *until)
 
     return _received(msg, receive, prio, "mq_timedreceive", mqdes, abs_timeout)
+
+
+def _until(abs_timeout: float | None) -> _CTime | None:
+    return ffi.NULL if abs_timeout is None else ffi.new("int64_t[2]", timespec(abs_timeout))
+
+
+@front
+def mq_send_many(mqdes: int, messages: Iterable[tuple[Buffer, int]], abs_timeout: float | None = None) -> int:
+    """Send messages, pairs of text and priority, in one step into C, and return how many went.
+
+    What stops it, an error, a signal or the time, is raised if it stops the first of them. The time is as that of
+    `mq_timedsend`, and None for ever.
+    """
+    pairs = [(memoryview(msg).tobytes(), unsigned_argument(prio, "msg_prio")) for msg, prio in messages]
+    sizes, texts = [len(msg) for msg, _ in pairs], b"".join([msg for msg, _ in pairs])
+    arrays = ffi.new("int64_t[]", [prio for _, prio in pairs]), ffi.new("size_t[]", sizes)
+    until = _until(abs_timeout)
+    result = restarting(lib.uipc_mq_send_many, index(mqdes), *arrays, texts, len(pairs), until)
+    return check(result, "mq_send", mqdes, f"{len(pairs)} messages", advice=_SENDING)
+
+
+@front
+def mq_receive_many(mqdes: int, msgsize: int, count: int, abs_timeout: float | None = None) -> list[tuple[bytes, int]]:
+    """Wait for a message of at most `msgsize` bytes and take all that are there with it, in one step into C.
+
+    They are at most `count`, and at most 1,024 or about 256 KiB at a time; each comes with its priority. `msgsize` must
+    not be less than the queue's mq_msgsize. The time is as that of `mq_timedreceive`, and None for ever.
+    """
+    msgsize, count = index(msgsize), min(index(count), _AT_ONCE)
+    room = max(msgsize, min(count * msgsize, _ROOM))
+    prios, sizes, texts = ffi.new("int64_t[]", count), ffi.new("size_t[]", count), ffi.new("unsigned char[]", room)
+    until = _until(abs_timeout)
+    result = restarting(lib.uipc_mq_receive_many, index(mqdes), prios, sizes, texts, room, count, msgsize, until)
+    received = check(result, "mq_receive", mqdes, advice=_RECEIVING)
+    stops = list(accumulate(sizes[i] for i in range(received)))
+    data = bytes(ffi.buffer(texts, stops[-1])) if stops else b""
+    return [(data[stop - sizes[i] : stop], prios[i]) for i, stop in enumerate(stops)]
 
 
 def mq_getattr(mqdes: int) -> MqAttr:

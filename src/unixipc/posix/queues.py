@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._cpython import Fronted, front
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _DEFAULTS = Path("/proc/sys/fs/mqueue")
 _NO_TIME = {select.POLLIN: "it was empty all the time", select.POLLOUT: "it was full all the time"}
 _AT_ONCE = 0  # as a time of CLOCK_REALTIME it has long passed, so that a call does what it can, and does not wait
+_STEP = 64  # messages that are tried at a time where they may have to wait for room
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class QueueStatus:
     mode: int
 
 
-class MessageQueue(PosixObject):
+class MessageQueue(Fronted, PosixObject):
     """A queue of messages, each with a priority: the highest comes first, and within it the oldest.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
@@ -46,7 +48,7 @@ class MessageQueue(PosixObject):
     def __init__(self, name: str, mqdes: int) -> None:
         self._name = name
         self._fd = mqdes
-        self._max_size = libc.mq_getattr(mqdes).mq_msgsize
+        self._size = libc.mq_getattr(mqdes).mq_msgsize
 
     @classmethod
     def create(
@@ -102,7 +104,7 @@ class MessageQueue(PosixObject):
     @property
     def max_size(self) -> int:
         """How many bytes a message may have."""
-        return self._max_size
+        return self._size
 
     def status(self) -> QueueStatus:
         """Ask the kernel for all that it knows of the queue."""
@@ -110,6 +112,7 @@ class MessageQueue(PosixObject):
         limits = attr.mq_curmsgs, attr.mq_maxmsg, attr.mq_msgsize
         return QueueStatus(*limits, file.st_uid, file.st_gid, file.st_mode & 0o777)
 
+    @front
     def send(self, text: Buffer, priority: int = 0, timeout: float | None = None) -> None:
         """Send a message; waits while the queue is full. Priorities are from 0 to 32,767."""
         deadline = None if timeout is None else Deadline(timeout)
@@ -123,24 +126,28 @@ class MessageQueue(PosixObject):
                 self._wait(error, deadline, select.POLLOUT, "send", timeout)
 
     def send_many(self, messages: Iterable[tuple[Buffer, int]], timeout: float | None = None) -> int:
-        """Send messages, pairs of text and priority, and return how many went: all, if there was time.
+        """Send messages, pairs of text and priority, in one step into C; return how many went: all, if there was time.
 
         TimeoutError if there was no time for the first. Another error says in a note how many went before it.
         """
-        sent, deadline = 0, Deadline(timeout)
-        for text, priority in messages:
+        pairs, sent, deadline = list(messages), 0, None if timeout is None else Deadline(timeout)
+        until, step = (None, len(pairs)) if deadline is None else (_AT_ONCE, _STEP)
+        while sent < len(pairs):
             try:
-                self.send(text, priority, deadline.left())
-            except TimeoutError:
-                if sent == 0:
-                    raise
-                break
+                sent += libc.mq_send_many(self.fileno(), pairs[sent : sent + step], until)
+            except (InterruptedError, TimeoutError) as error:
+                try:
+                    self._wait(error, deadline, select.POLLOUT, "send_many", timeout)
+                except TimeoutError as late:
+                    if sent == 0 or late.errno is None:
+                        raise
+                    break
             except OSError as error:
                 error.add_note(f"{sent} messages went before this one")
                 raise
-            sent += 1
         return sent
 
+    @front
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
         """Receive a message, and return its text and priority; waits while there is none."""
         deadline = None if timeout is None else Deadline(timeout)
@@ -148,8 +155,8 @@ class MessageQueue(PosixObject):
             fd = self.fileno()
             try:
                 if deadline is None:
-                    return libc.mq_receive(fd, self._max_size)
-                return libc.mq_timedreceive(fd, self._max_size, _AT_ONCE)
+                    return libc.mq_receive(fd, self._size)
+                return libc.mq_timedreceive(fd, self._size, _AT_ONCE)
             except (InterruptedError, TimeoutError) as error:
                 self._wait(error, deadline, select.POLLIN, "receive", timeout)
 
@@ -166,16 +173,19 @@ class MessageQueue(PosixObject):
                 self._wait(error, deadline, select.POLLIN, "receive_into", timeout)
 
     def receive_many(self, count: int, timeout: float | None = None) -> list[tuple[bytes, int]]:
-        """Wait for a message, and receive it with those that are there already, at most `count`, which is above 0."""
+        """Wait for a message, and receive it with those that are there already, in one step into C.
+
+        They are at most `count`, which is above 0, and at most 1,024 or about 256 KiB at a time.
+        """
         if count < 1:
             raise ValueError(f"at least one message can be received, not {count}")
-        received = [self.receive(timeout)]
-        while len(received) < count:
+        deadline = None if timeout is None else Deadline(timeout)
+        until = None if deadline is None else _AT_ONCE
+        while True:
             try:
-                received.append(self.receive(0))
-            except TimeoutError:
-                break
-        return received
+                return libc.mq_receive_many(self.fileno(), self._size, count, until)
+            except (InterruptedError, TimeoutError) as error:
+                self._wait(error, deadline, select.POLLIN, "receive_many", timeout)
 
     def notify(self, signum: int | None, value: int = 0) -> None:
         """Have this process sent a signal once, when a message comes to the empty queue; with None not any more.

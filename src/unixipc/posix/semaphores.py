@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._cpython import Fronted, front
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Held:
         self._semaphore.release()
 
 
-class _Acquirable:
+class _Acquirable(Fronted):
     """What is done with a semaphore.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
@@ -55,6 +56,7 @@ class _Acquirable:
         """Whether it was closed here."""
         return self._sem is None
 
+    @front
     def acquire(self, *, timeout: float | None = None) -> None:
         """Take one off the value; waits while it is 0."""
         sem = self._sem or self._open_sem()
@@ -72,6 +74,7 @@ class _Acquirable:
                 if not isinstance(error, InterruptedError):
                     raise failure(errno.ETIMEDOUT, "acquire", self, timeout, advice=_NO_TIME) from None
 
+    @front
     def release(self) -> None:
         """Add one to the value, and wake one who waits."""
         libc.sem_post(self._sem or self._open_sem())

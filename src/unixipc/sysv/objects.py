@@ -122,5 +122,6 @@ def going_on(call: Callable[[float | None], _T], timeout: float | None) -> _T:
     while True:
         try:
             return call(deadline.left())
-        except InterruptedError:
-            continue
+        except InterruptedError as error:
+            if error.errno is None:  # a handler raised it
+                raise

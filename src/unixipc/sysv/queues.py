@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from unixipc import libc
 from unixipc._check import Deadline
+from unixipc._cpython import Fronted, front
 from unixipc.sysv.objects import (
     CREATE,
     Status,
@@ -49,7 +50,7 @@ class QueueStatus(Status):
     receiver_pid: int | None
 
 
-class MessageQueue(SysvObject):
+class MessageQueue(Fronted, SysvObject):
     """A queue of messages, each with a type above 0, which receivers can select by; first in, first out otherwise.
 
     Of the selections at most one is given: `mtype` wants the first message of this type, `up_to` the first of the
@@ -102,16 +103,12 @@ class MessageQueue(SysvObject):
         """Remove the queue with its messages: who waits for it gets IdentifierRemovedError."""
         libc.msgctl(self._id, libc.IPC_RMID)
 
+    @front
     def send(self, text: Buffer, mtype: int = 1, timeout: float | None = None) -> None:
         """Send a message; waits while the queue is full."""
         if self._closed:
             refuse(self)
-        if timeout is None:
-            try:
-                return libc.msgsnd(self._id, mtype, text)
-            except InterruptedError:
-                pass
-        return going_on(lambda left: libc.msgsnd(self._id, mtype, text, timeout=left), timeout)
+        going_on(lambda left: libc.msgsnd(self._id, mtype, text, timeout=left), timeout)
 
     def send_many(self, messages: Iterable[tuple[int, Buffer]], timeout: float | None = None) -> int:
         """Send messages, pairs of type and text, in one step into C, and return how many went: all, if there was time.
@@ -124,8 +121,9 @@ class MessageQueue(SysvObject):
         while sent < len(pairs):
             try:
                 sent += libc.msgsnd_many(self._id, pairs[sent:], timeout=deadline.left())
-            except InterruptedError:
-                continue
+            except InterruptedError as error:
+                if error.errno is None:  # a handler raised it
+                    raise
             except OSError as error:
                 if sent > 0 and error.errno == errno.ETIMEDOUT:
                     break
@@ -133,6 +131,7 @@ class MessageQueue(SysvObject):
                 raise
         return sent
 
+    @front
     def receive(
         self,
         mtype: int | None = None,
@@ -153,12 +152,6 @@ class MessageQueue(SysvObject):
         if max_size is None:
             if truncate:
                 raise ValueError("truncate=True needs a max_size to cut at")
-            if timeout is None:  # the usual case, and a hot one
-                try:
-                    return libc.msgrcv(self._id, _USUAL_SIZE, msgtyp, flags)
-                except OSError as error:
-                    if error.errno not in (errno.E2BIG, errno.EINTR):
-                        raise
             return self._of_any_size(libc.msgrcv, msgtyp, flags, timeout)
         flags |= libc.MSG_NOERROR if truncate else 0
         return going_on(lambda left: libc.msgrcv(self._id, max_size, msgtyp, flags, timeout=left), timeout)
@@ -235,8 +228,9 @@ class MessageQueue(SysvObject):
             size = self._size
             try:
                 return receive(self._id, size, msgtyp, flags, timeout=deadline.left())
-            except InterruptedError:
-                continue
+            except InterruptedError as error:
+                if error.errno is None:  # a handler raised it
+                    raise
             except OSError as error:
                 if error.errno != errno.E2BIG:
                     raise

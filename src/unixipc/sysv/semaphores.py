@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._cpython import Fronted, front
 from unixipc.sysv.objects import (
     CREATE,
     Status,
@@ -53,7 +54,9 @@ def _operate(semid: int, operations: Iterable[tuple[int, int]], *, undo: bool, t
 
     try:
         going_on(operate, timeout)
-    except BlockingIOError:
+    except BlockingIOError as error:
+        if error.errno is None:  # a handler raised it
+            raise
         raise failure(errno.ETIMEDOUT, "semtimedop", semid, sops, timeout, advice=_NO_TIME) from None
 
 
@@ -71,19 +74,17 @@ def _check_count(count: int) -> int:
     return number
 
 
-class SetMember:
+class SetMember(Fronted):
     """One semaphore of a set.
 
     With `undo` the kernel takes an operation back when the process ends, however it ends (SEM_UNDO). Waits take a
     `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is up.
     """
 
-    _closed = False
-
     def __init__(self, semid: int, number: int) -> None:
         self._id = index(semid)
+        self._closed = False
         self._number = index(number)
-        self._down, self._up = ((self._number, -1, 0),), ((self._number, 1, 0),)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}[{self._number}]>"
@@ -98,20 +99,15 @@ class SetMember:
             refuse(self)
         _operate(self._id, [(self._number, change)], undo=undo, timeout=timeout)
 
+    @front
     def acquire(self, count: int = 1, *, undo: bool = False, timeout: float | None = None) -> None:
         """Take `count` from the value; waits while it is less."""
-        if count == 1 and timeout is None and not (undo or self._closed):  # the usual case, and a hot one
-            try:
-                return libc.semop(self._id, self._down)
-            except InterruptedError:
-                pass
-        return self._change(-_check_count(count), undo, timeout)
+        self._change(-_check_count(count), undo, timeout)
 
+    @front
     def release(self, count: int = 1, *, undo: bool = False) -> None:
         """Add `count` to the value; OSError (ERANGE) where that would be more than 32,767."""
-        if count == 1 and not (undo or self._closed):
-            return libc.semop(self._id, self._up)  # which never waits
-        return self._change(_check_count(count), undo, None)
+        self._change(_check_count(count), undo, None)
 
     def wait_for_zero(self, timeout: float | None = None) -> None:
         """Wait until the value is 0."""
@@ -151,7 +147,7 @@ class SetMember:
         return libc.semctl(self._id, self._number, libc.GETZCNT)
 
 
-class _SemaphoreObject(SysvObject):
+class _SemaphoreObject(Fronted, SysvObject):
     """What a set and a semaphore of its own have in common."""
 
     _closed: bool
@@ -191,7 +187,6 @@ class Semaphore(SetMember, _SemaphoreObject):
 
     def __init__(self, semid: int) -> None:
         super().__init__(semid, 0)
-        self._closed = False
 
     __repr__ = SysvObject.__repr__
 
@@ -273,6 +268,7 @@ class SemaphoreSet(_SemaphoreObject):
     def __iter__(self) -> Iterator[SetMember]:
         return (SetMember(self._id, number) for number in range(self._count))
 
+    @front
     def operate(self, *operations: tuple[int, int], undo: bool = False, timeout: float | None = None) -> None:
         """Do operations, pairs of a semaphore's number and what to add to it, all in one step or none.
 

@@ -1,0 +1,380 @@
+/* Fronts of the hot methods of the rooms sysv and posix, and the base of the objects that have them.
+ *
+ * Such a front is the front of the call below it, with the object's own id, where all is plain and waits for ever:
+ * everything else (other arguments, a closed object, a wait that a signal has interrupted) is its twin's, the method in
+ * Python. */
+#include "cpython.h"
+
+#include "internal.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <structmember.h>
+
+/* What a front looks at, under the names that Python has for it; NULL is an attribute that there is not. Other threads
+ * may set one while a front waits: it must own what it uses. */
+struct fronted {
+    PyObject head;
+    PyObject *id;
+    PyObject *closed;
+    PyObject *size;
+    PyObject *number;
+    PyObject *fd;
+    PyObject *sem;
+};
+
+static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(void *)object; }
+
+static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
+
+static bool is_open_queue(const struct fronted *queue) {
+    int fd = -1;
+    return queue->fd != NULL && uipc_are_ints(&queue->fd, 1, &fd) && fd >= 0;
+}
+
+/* Whether the only keyword, and whatever stands at the place of the timeout, is the timeout None. */
+static bool waits_for_ever(PyObject *const *args, Py_ssize_t count, Py_ssize_t place, PyObject *names) {
+    if (names != NULL) {
+        return count <= place && PyTuple_Size(names) == 1 && args[count] == Py_None &&
+               PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "timeout") == 0;
+    }
+    return count <= place || (count == place + 1 && args[place] == Py_None);
+}
+
+/* Call the front of a call with arguments that are owned meanwhile; the last ones may be NULL for none. */
+static PyObject *call_front(uipc_front *front, PyTypeObject *type, PyObject *first, PyObject *second, PyObject *third) {
+    PyObject *const args[] = {first, second, third};
+    const Py_ssize_t count = third == NULL ? 2 : 3;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(args[i]);
+    }
+    PyObject *const result = front(PyType_GetModule(type), args, count, NULL);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(args[i]);
+    }
+    return result;
+}
+
+/* Whether the exception is an OSError with this errno, which is then cleared. */
+static bool was_error(int error) {
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+    int number = 0;
+    if (!PyErr_ExceptionMatches(PyExc_OSError)) {
+        return false;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *const code = PyObject_GetAttrString(value, "errno");
+    const bool is_it = code != NULL && uipc_are_ints(&code, 1, &number) && number == error;
+    Py_XDECREF(code);
+    if (is_it) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    } else {
+        PyErr_Restore(type, value, traceback);
+    }
+    return is_it;
+}
+
+typedef PyObject *method_front(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names);
+
+static PyObject *call_twin(const char *name, PyObject *self, PyTypeObject *type, PyObject *const *args,
+                           Py_ssize_t count, PyObject *names) {
+    PyObject *const twins = uipc_module(PyType_GetModule(type))->twin_methods;
+    return uipc_call(PyDict_GetItemString(twins, name), self, args, count, names);
+}
+
+/* -- System V -- */
+
+#define SYSV_SEND "unixipc.sysv.queues.MessageQueue.send"
+#define SYSV_RECEIVE "unixipc.sysv.queues.MessageQueue.receive"
+#define SYSV_ACQUIRE "unixipc.sysv.semaphores.SetMember.acquire"
+#define SYSV_RELEASE "unixipc.sysv.semaphores.SetMember.release"
+#define SYSV_OPERATE "unixipc.sysv.semaphores.SemaphoreSet.operate"
+
+static PyObject *sysv_send(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                           PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    if (is_open(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
+        PyObject *const mtype = count > 1 ? Py_NewRef(args[1]) : PyLong_FromLong(1);
+        PyObject *const id = queue->id;
+        PyObject *const sent = mtype == NULL ? NULL : call_front(uipc_msgsnd_front, type, id, mtype, args[0]);
+        Py_XDECREF(mtype);
+        if (sent != NULL || !was_error(EINTR)) {
+            return sent;
+        }
+    }
+    return call_twin(SYSV_SEND, self, type, args, count, names);
+}
+
+static PyObject *sysv_receive(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    int64_t msgtyp = 1;
+    const bool selects = count == 1 && args[0] != Py_None;
+    if (is_open(queue) && queue->size != NULL && count <= 1 && waits_for_ever(args, count, 1, names) &&
+        (!selects || (uipc_as_int64(args[0], &msgtyp) && msgtyp > 0))) {
+        PyObject *const received =
+            call_front(uipc_msgrcv_front, type, queue->id, queue->size, selects ? args[0] : NULL);
+        if (received != NULL || !(was_error(EINTR) || was_error(E2BIG))) {
+            return received;
+        }
+    }
+    return call_twin(SYSV_RECEIVE, self, type, args, count, names);
+}
+
+/* Do the usual operation of a semaphore: true when it is done, or an exception that the twin must not change. */
+static bool is_changed(struct fronted *semaphore, PyTypeObject *type, short change) {
+    PyObject *const module = PyType_GetModule(type);
+    int semid;
+    int number;
+    if (!is_open(semaphore) || semaphore->number == NULL || !uipc_are_ints(&semaphore->id, 1, &semid) ||
+        !uipc_are_ints(&semaphore->number, 1, &number) || number < 0 || number > USHRT_MAX) {
+        return false;
+    }
+    struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
+    const int result = uipc_operate(module, semid, &sop, 1);
+    if (result == -EIDRM) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isi[(iii)]", EIDRM, "semop", semid, number,
+                                              (int)change, 0));
+    }
+    return result >= 0 || PyErr_Occurred();
+}
+
+static PyObject *sysv_acquire(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names) {
+    if (count == 0 && waits_for_ever(args, count, 0, names) && is_changed(fronted_of(self), type, -1)) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    return call_twin(SYSV_ACQUIRE, self, type, args, count, names);
+}
+
+static PyObject *sysv_release(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names) {
+    if (count == 0 && names == NULL && is_changed(fronted_of(self), type, 1)) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    return call_twin(SYSV_RELEASE, self, type, args, count, names);
+}
+
+/* Operations as semop(2) has them, of pairs: the caller owns the tuple. */
+static PyObject *operations_of(PyObject *const *pairs, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyTuple_CheckExact(pairs[i]) || PyTuple_Size(pairs[i]) != 2) {
+            return NULL;
+        }
+    }
+    PyObject *const operations = PyTuple_New(count);
+    for (Py_ssize_t i = 0; operations != NULL && i < count; i++) {
+        PyTuple_SetItem(operations, i, Py_NewRef(pairs[i]));
+    }
+    return operations;
+}
+
+static PyObject *sysv_operate(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names) {
+    struct fronted *const semaphores = fronted_of(self);
+    if (is_open(semaphores) && count <= UIPC_SOPS && waits_for_ever(args, count, count, names)) {
+        PyObject *const operations = operations_of(args, count);
+        PyObject *const done =
+            operations == NULL ? NULL : call_front(uipc_semop_front, type, semaphores->id, operations, NULL);
+        Py_XDECREF(operations);
+        if (done != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
+            return done;
+        }
+    }
+    return call_twin(SYSV_OPERATE, self, type, args, count, names);
+}
+
+/* -- POSIX -- */
+
+#define POSIX_SEND "unixipc.posix.queues.MessageQueue.send"
+#define POSIX_RECEIVE "unixipc.posix.queues.MessageQueue.receive"
+#define POSIX_ACQUIRE "unixipc.posix.semaphores._Acquirable.acquire"
+#define POSIX_RELEASE "unixipc.posix.semaphores._Acquirable.release"
+
+static PyObject *posix_send(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                            PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    if (is_open_queue(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
+        PyObject *const sent = call_front(uipc_mq_send_front, type, queue->fd, args[0], count > 1 ? args[1] : NULL);
+        if (sent != NULL || !was_error(EINTR)) {
+            return sent;
+        }
+    }
+    return call_twin(POSIX_SEND, self, type, args, count, names);
+}
+
+static PyObject *posix_receive(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    if (is_open_queue(queue) && queue->size != NULL && waits_for_ever(args, count, 0, names)) {
+        PyObject *const received = call_front(uipc_mq_receive_front, type, queue->fd, queue->size, NULL);
+        if (received != NULL || !was_error(EINTR)) {
+            return received;
+        }
+    }
+    return call_twin(POSIX_RECEIVE, self, type, args, count, names);
+}
+
+/* What is free already is taken at once; a wait is the twin's. */
+static PyObject *posix_acquire(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names) {
+    uint64_t address;
+    if (count == 0 && waits_for_ever(args, count, 0, names) &&
+        uipc_is_open_semaphore(PyType_GetModule(type), fronted_of(self)->sem, &address) &&
+        uipc_sem_trywait(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return call_twin(POSIX_ACQUIRE, self, type, args, count, names);
+}
+
+static PyObject *posix_release(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names) {
+    uint64_t address;
+    if (count == 0 && names == NULL &&
+        uipc_is_open_semaphore(PyType_GetModule(type), fronted_of(self)->sem, &address) &&
+        uipc_sem_post(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return call_twin(POSIX_RELEASE, self, type, args, count, names);
+}
+
+/* -- the fronts as methods -- */
+
+static const struct {
+    const char *twin; /* its module and qualified name */
+    const char *name;
+    const char *signature;
+    method_front *function;
+} fronts[] = {
+    {SYSV_SEND, "send", "send($self, text, mtype=1, timeout=None)", sysv_send},
+    {SYSV_RECEIVE, "receive",
+     "receive($self, mtype=None, *, up_to=None, other_than=None, max_size=None, truncate=False, timeout=None)",
+     sysv_receive},
+    {SYSV_ACQUIRE, "acquire", "acquire($self, count=1, *, undo=False, timeout=None)", sysv_acquire},
+    {SYSV_RELEASE, "release", "release($self, count=1, *, undo=False)", sysv_release},
+    {SYSV_OPERATE, "operate", "operate($self, *operations, undo=False, timeout=None)", sysv_operate},
+    {POSIX_SEND, "send", "send($self, text, priority=0, timeout=None)", posix_send},
+    {POSIX_RECEIVE, "receive", "receive($self, timeout=None)", posix_receive},
+    {POSIX_ACQUIRE, "acquire", "acquire($self, *, timeout=None)", posix_acquire},
+    {POSIX_RELEASE, "release", "release($self)", posix_release},
+};
+
+PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname) {
+    PyObject *made = NULL;
+    PyObject *const owner = PyObject_GetAttrString(twin, "__module__");
+    PyObject *const name = owner == NULL ? NULL : PyUnicode_FromFormat("%S.%S", owner, qualname);
+    for (size_t i = 0; name != NULL && i < sizeof fronts / sizeof fronts[0]; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, fronts[i].twin) == 0 &&
+            PyDict_SetItem(uipc_module(module)->twin_methods, name, twin) == 0) {
+            PyMethodDef *const definition =
+                uipc_define(fronts[i].name, fronts[i].signature, (PyCFunction)(void (*)(void))fronts[i].function,
+                            METH_METHOD | METH_FASTCALL | METH_KEYWORDS, twin);
+            PyTypeObject *const type = (PyTypeObject *)(void *)uipc_module(module)->fronted;
+            made = definition == NULL ? NULL : PyDescr_NewMethod(type, definition);
+        }
+    }
+    Py_XDECREF(owner);
+    Py_XDECREF(name);
+    return made;
+}
+
+/* -- the type -- */
+
+static PyMemberDef members[] = {
+    {"_id", T_OBJECT_EX, offsetof(struct fronted, id), 0, NULL},
+    {"_closed", T_OBJECT_EX, offsetof(struct fronted, closed), 0, NULL},
+    {"_size", T_OBJECT_EX, offsetof(struct fronted, size), 0, NULL},
+    {"_number", T_OBJECT_EX, offsetof(struct fronted, number), 0, NULL},
+    {"_fd", T_OBJECT_EX, offsetof(struct fronted, fd), 0, NULL},
+    {"_sem", T_OBJECT_EX, offsetof(struct fronted, sem), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyObject **place_of(PyObject *self, const PyMemberDef *member) {
+    return (PyObject **)(void *)((char *)self + member->offset);
+}
+
+static int fronted_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    for (const PyMemberDef *member = members; member->name != NULL; member++) {
+        Py_VISIT(*place_of(self, member));
+    }
+    return 0;
+}
+
+static int fronted_clear(PyObject *self) {
+    for (const PyMemberDef *member = members; member->name != NULL; member++) {
+        Py_CLEAR(*place_of(self, member));
+    }
+    return 0;
+}
+
+static void fronted_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    fronted_clear(self);
+    uipc_free_object(self);
+}
+
+/* What pickling and copying keep: what they would of any object, and the members, as if they were its __slots__. */
+static PyObject *fronted_getstate(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *const state = PyObject_CallMethod((PyObject *)&PyBaseObject_Type, "__getstate__", "O", self);
+    PyObject *slots = NULL;
+    PyObject *whole = NULL;
+    if (state != NULL && PyTuple_Check(state)) {
+        slots = PyDict_Copy(PyTuple_GetItem(state, 1));
+    } else if (state != NULL) {
+        slots = PyDict_New();
+    }
+    for (const PyMemberDef *member = members; slots != NULL && member->name != NULL; member++) {
+        PyObject *const value = *place_of(self, member);
+        if (value != NULL && PyDict_SetItemString(slots, member->name, value) < 0) {
+            Py_CLEAR(slots);
+        }
+    }
+    if (slots != NULL) {
+        whole = Py_BuildValue("(OO)", PyTuple_Check(state) ? PyTuple_GetItem(state, 0) : state, slots);
+    }
+    Py_XDECREF(state);
+    Py_XDECREF(slots);
+    return whole;
+}
+
+static PyMethodDef methods[] = {
+    {"__getstate__", fronted_getstate, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot fronted_slots[] = {
+    {Py_tp_doc, "An object whose hot methods have fronts, and what these look at."},
+    {Py_tp_members, members},
+    {Py_tp_methods, methods},
+    {Py_tp_traverse, fronted_traverse},
+    {Py_tp_clear, fronted_clear},
+    {Py_tp_dealloc, fronted_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec fronted_spec = {
+    .name = "unixipc._cpython.Fronted",
+    .basicsize = sizeof(struct fronted),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = fronted_slots,
+};
+
+int uipc_add_methods(PyObject *module) {
+    struct uipc_module *const state = uipc_module(module);
+    state->twin_methods = PyDict_New();
+    state->fronted = PyType_FromModuleAndSpec(module, &fronted_spec, NULL);
+    return state->twin_methods == NULL || state->fronted == NULL ||
+                   PyModule_AddObjectRef(module, "twin_methods", state->twin_methods) < 0 ||
+                   PyModule_AddObjectRef(module, "Fronted", state->fronted) < 0
+               ? -1
+               : 0;
+}
