@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,14 +43,15 @@ def _fifos(exchange: Exchange, make: Callable[[Path], None]) -> float:
     def ping() -> Side:
         return _side(os.open(there, os.O_WRONLY), os.open(back, os.O_RDONLY))
 
-    def pong() -> Side:
-        reads = os.open(there, os.O_RDONLY)
-        return _side(os.open(back, os.O_WRONLY), reads)
-
-    return exchange.ping_pong(ping, pong)
+    return exchange.ping_pong(ping, partial(_pong, there, back))
 
 
-@family.mechanism("FIFO", calls="mkfifo read write", travels=_MESSAGES)
+def _pong(there: Path, back: Path) -> Side:
+    reads = os.open(there, os.O_RDONLY)
+    return _side(os.open(back, os.O_WRONLY), reads)
+
+
+@family.mechanism("FIFO", calls="mkfifo read write", travels=_MESSAGES, unrelated=True)
 def fifo(exchange: Exchange) -> float:
     """Connect children that open the FIFOs by their names."""
     return _fifos(exchange, lambda path: libc.mkfifo(path, 0o600))
