@@ -1,8 +1,8 @@
 """Whether anything grows: `python -m bench.soak [--cycles N] [--seed N]`.
 
 Each cycle makes a kernel object, uses it, closes it and removes it. All kinds take turns in random order, a batch of
-each at a time, and what the process has before and after a batch is compared; so growth has a name. After a quarter of
-the batches, when caches are filled, the growths are added up. The exit status is 1 when a kind is beyond a LIMIT.
+each in every round, and what the process has before and after a batch is compared: so growth has a name. It is added
+up after a quarter of the rounds, when all caches are filled. The exit status is 1 when it is beyond the LIMITS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 import warnings
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from random import Random
 
-ROUNDS = 40
-WARM_UP = ROUNDS // 4
 SIGNAL = libc.SIGRTMIN
 NAME = f"/unixipc-soak-{os.getpid()}"
 FOLDER = Path(tempfile.gettempdir()) / NAME[1:]
 READ_WRITE = libc.PROT_READ | libc.PROT_WRITE
+COUNTED = libc.mmap(None, libc.PAGE_SIZE, READ_WRITE, libc.MAP_SHARED | libc.MAP_ANONYMOUS)
 
 LIMITS = {
     "descriptors": 0,
@@ -49,6 +48,7 @@ LIMITS = {
 }
 
 COLUMNS = tuple(LIMITS)
+TOGETHER = "all together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,11 +353,13 @@ def _handler(chance: Random) -> None:
 
 @kind("handlers in C")
 def _native(chance: Random) -> None:
-    with signals.counting({SIGNAL}) as count:
+    count = libc.CountHandler(COUNTED)  # the memory of a counter stays for good: `counting` takes another each time
+    with signals.handling({SIGNAL}, count):
+        before = count.value
         signals.queue(os.getpid(), SIGNAL, 1)
         libc.sigprocmask(libc.SIG_UNBLOCK, {SIGNAL})
         libc.sigprocmask(libc.SIG_BLOCK, {SIGNAL})
-        assert count.value == 1
+        assert count.value == before + 1
 
 
 @kind("signals.receiver")
@@ -400,7 +402,18 @@ class _Mallinfo(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "top",
+        )
     ]
 
 
@@ -419,8 +432,8 @@ def _memory_of_process() -> dict[str, int]:
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     sizes = {name: int(rest.split()[0]) * 1024 for name, rest in (line.split(":") for line in lines)}
     virtual = int(Path("/proc/self/statm").read_text().split()[0]) * libc.PAGE_SIZE
-    private = sizes["Private_Clean"] + sizes["Private_Dirty"]
-    return {"virtual": virtual, "private": private, "resident": sizes["Rss"]}
+    # What is clean becomes private and shared again with every program that has the same libraries.
+    return {"virtual": virtual, "private": sizes["Private_Dirty"], "resident": sizes["Rss"]}
 
 
 def _mappings() -> int:
@@ -433,8 +446,9 @@ def _objects() -> int:
     """Count the System V objects of this IPC namespace, and whatever else is this process's."""
     there = len(inventory.segments()) + len(inventory.message_queues()) + len(inventory.semaphore_sets())
     there += sum(NAME[1:] in name for name in inventory.memory_names()) + len(list(FOLDER.iterdir()))
-    with suppress(PermissionError):
-        there += NAME in inventory.queue_names()
+    with suppress(FileNotFoundError):  # quicker than a list of all queues, and there is but this name
+        libc.mq_close(libc.mq_open(NAME, libc.O_RDONLY))
+        there += 1
     there += Path("/proc/self/timers").read_text().count("ID:")
     tasks = list(Path("/proc/self/task").iterdir())
     return there + len(tasks) + sum(len((task / "children").read_text().split()) for task in tasks)
@@ -463,9 +477,9 @@ def sample() -> Counter[str]:
 class Growth:
     """What became of a kind: its cycles, their time, and by how much all grew after the warm-up."""
 
-    cycles: int
-    seconds: float
-    by: Counter[str]
+    cycles: int = 0
+    seconds: float = 0
+    by: Counter[str] = field(default_factory=Counter)
 
     def beyond(self) -> list[str]:
         """Name what grew beyond its limit."""
@@ -476,33 +490,36 @@ def _grown(before: Counter[str], after: Counter[str]) -> dict[str, int]:
     return {column: after[column] - before[column] for column in COLUMNS}
 
 
-def run(kinds: Sequence[Kind], cycles: int, seed: int) -> dict[str, Growth]:
+def run(kinds: Sequence[Kind], cycles: int, rounds: int, seed: int) -> dict[str, Growth]:
     """Have the kinds take turns for so many cycles in all, and tell by how much each made the process grow."""
     chance = random.Random(seed)  # noqa: S311 - it has to be repeatable
     share = cycles / sum(kind.share for kind in kinds)
-    growths = {kind.name: Growth(0, 0, Counter()) for kind in kinds}
-    wholly = Growth(0, 0, Counter())
-    start = after = sample()
-    for turn in range(1, ROUNDS + 1):
-        if turn == WARM_UP:
-            start = after = sample()
+    growths = {kind.name: Growth() for kind in kinds}
+    before = start = sample()
+    for turn in range(rounds):
+        if turn == rounds // 4:
+            start = before
         for kind in chance.sample(list(kinds), len(kinds)):
             growth = growths[kind.name]
-            batch = round(share * kind.share * turn / ROUNDS) - growth.cycles
-            if batch == 0:
-                continue
-            before, began = sample(), time.perf_counter()
+            batch = round(share * kind.share * (turn + 1) / rounds) - growth.cycles
+            began = time.perf_counter()
             for _ in range(batch):
                 kind.cycle(chance)
             growth.seconds += time.perf_counter() - began
             growth.cycles += batch
             after = sample()
-            if turn >= WARM_UP:
+            if turn >= rounds // 4:
                 growth.by.update(_grown(before, after))
-    wholly.cycles = sum(growth.cycles for growth in growths.values())
-    wholly.seconds = sum(growth.seconds for growth in growths.values())
-    wholly.by.update(_grown(start, after))
-    return growths | {"all together": wholly}
+            before = after
+        if sys.stderr.isatty():
+            print(
+                f"\r{turn + 1} of {rounds} rounds", end="" if turn + 1 < rounds else "\n", file=sys.stderr, flush=True
+            )
+    total = Growth(
+        sum(growth.cycles for growth in growths.values()), sum(growth.seconds for growth in growths.values())
+    )
+    total.by.update(_grown(start, before))
+    return growths | {TOGETHER: total}
 
 
 @contextmanager
@@ -530,12 +547,13 @@ def main() -> int:
     """Run it, and give the exit status."""
     parser = argparse.ArgumentParser(description="Make and remove objects, and see whether anything grows.")
     parser.add_argument("--cycles", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with suppress(PermissionError):
         libc.unshare(libc.CLONE_NEWIPC)
     with surroundings():
-        growths = run(KINDS, arguments.cycles, arguments.seed)
+        growths = run(KINDS, arguments.cycles, arguments.rounds, arguments.seed)
     show(growths)
     culprits = {name: beyond for name, growth in growths.items() if (beyond := growth.beyond())}
     for name, beyond in culprits.items():
