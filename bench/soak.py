@@ -53,7 +53,7 @@ TOGETHER = "all together"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Objects of one kind, and how often they have their turn: a fork takes as long as a hundred system calls."""
+    """Objects of one kind, and how often they have their turn: less often what takes longer, most of all a fork."""
 
     name: str
     cycle: Callable[[Random], object]
@@ -160,7 +160,7 @@ def _sysv_calls(chance: Random) -> None:
 # -- POSIX --
 
 
-@kind("posix.SharedMemory")
+@kind("posix.SharedMemory", share=50)
 def _memory(chance: Random) -> None:
     size = chance.randrange(1, 65536)
     with posix.SharedMemory.create(NAME, size) as memory, posix.SharedMemory.open(NAME) as same:
@@ -171,7 +171,7 @@ def _memory(chance: Random) -> None:
         memory.unlink()
 
 
-@kind("posix.MessageQueue")
+@kind("posix.MessageQueue", share=50)
 def _posix_queue(chance: Random) -> None:
     with posix.MessageQueue.create(NAME, max_messages=4, max_size=64) as queue:
         queue.notify(SIGNAL, 5)
@@ -216,7 +216,7 @@ def _posix_calls(chance: Random) -> None:
     libc.mq_unlink(NAME)
 
 
-@kind("dropped without close()")
+@kind("dropped without close()", share=20)
 def _dropped(chance: Random) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -234,7 +234,7 @@ def _dropped(chance: Random) -> None:
         del memory, queue, semaphore, segment, mapping, timer, file
 
 
-@kind("errors")
+@kind("errors", share=20)
 def _errors(chance: Random) -> None:
     with posix.SharedMemory.create(NAME, 1) as memory, refused(FileExistsError):
         posix.SharedMemory.create(NAME, 1)
@@ -330,7 +330,7 @@ def _timer(chance: Random) -> None:
         timer.start(60)
 
 
-@kind("signals.SignalFile")
+@kind("signals.SignalFile", share=50)
 def _signal_file(chance: Random) -> None:
     with signals.SignalFile({SIGNAL}) as file:
         signals.queue(os.getpid(), SIGNAL, 7)
@@ -362,7 +362,7 @@ def _native(chance: Random) -> None:
         assert count.value == before + 1
 
 
-@kind("signals.receiver")
+@kind("signals.receiver", share=50)
 def _receiver(chance: Random) -> None:
     with signals.receiver({SIGNAL}) as received:
         signals.queue(os.getpid(), SIGNAL, 7)

@@ -38,7 +38,7 @@ def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_grows_where_objects_of_every_kind_are_made_and_removed() -> None:
-    done = soak("-m", "bench.soak", "--cycles", "2400", "--rounds", "8")
+    done = soak("-m", "bench.soak", "--cycles", "1200", "--rounds", "4")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     rows = done.stdout.splitlines()[1:]
     assert len(rows) > 20
@@ -46,7 +46,7 @@ def test_nothing_grows_where_objects_of_every_kind_are_made_and_removed() -> Non
 
 
 def test_what_leaks_is_named_with_what_it_leaks() -> None:
-    done = soak("-c", LEAKS, "--cycles", "9000", "--rounds", "8")
+    done = soak("-c", LEAKS, "--cycles", "9000", "--rounds", "4")
     assert done.returncode == 1, done.stderr
     named = dict(line.split(": ") for line in done.stderr.splitlines())
     leaks = {
