@@ -26,6 +26,8 @@ from unixipc.testing import DEADLINE
 from unixipc.testing.plugin import Fork
 
 TOUR = [sys.executable, "-m", "unixipc", "tour"]
+WHOLE = 4 * DEADLINE
+"""How long a tour may take: it starts a dozen interpreters one after the other."""
 NAMES = [mechanism.name for mechanism in MECHANISMS]
 KEYS = ["mechanism", "processes", "calls", "travelled", "object", "round_trip_us", "verdict", "reason"]
 NOT_IN_A_ROW = {
@@ -453,7 +455,7 @@ def in_words(row: dict[str, object]) -> str:
 def test_json_has_every_mechanism_and_each_worked_or_says_why_not(
     adopted: None, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    done = subprocess.run([*TOUR, "--json"], capture_output=True, check=False, timeout=DEADLINE, env=environment)
+    done = subprocess.run([*TOUR, "--json"], capture_output=True, check=False, timeout=WHOLE, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     rows = json.loads(done.stdout)
     assert [row["mechanism"] for row in rows] == NAMES
@@ -472,7 +474,7 @@ def test_json_has_every_mechanism_and_each_worked_or_says_why_not(
 
 
 def test_a_pipe_gets_aligned_text_without_escape_codes(adopted: None, environment: dict[str, str]) -> None:
-    done = subprocess.run(TOUR, capture_output=True, text=True, check=False, timeout=DEADLINE, env=environment)
+    done = subprocess.run(TOUR, capture_output=True, text=True, check=False, timeout=WHOLE, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     heading, *lines = done.stdout.splitlines()
     assert all(line.isprintable() for line in (heading, *lines))
@@ -492,7 +494,7 @@ def test_a_limit_makes_its_mechanisms_unavailable_and_says_which(adopted: None, 
         "resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0)); main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=False, timeout=DEADLINE, env=environment
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=WHOLE, env=environment
     )
     assert (done.returncode, done.stderr) == (0, b"")
     limited = [row for row in json.loads(done.stdout) if "RLIMIT_SIGPENDING" in str(row["reason"])]
@@ -514,7 +516,7 @@ def test_an_interruption_half_way_leaves_nothing_behind(
         assert started.stdout is not None
         seen = [started.stdout.readline() for _ in range(1 + rows)]
         libc.killpg(started.pid, signum)
-        rest, errors = started.communicate(timeout=DEADLINE)
+        rest, errors = started.communicate(timeout=WHOLE)
     finished = rows + rest.count("\n")
     assert seen[0].startswith("mechanism")
     assert errors == (
@@ -535,7 +537,7 @@ def test_an_ignored_signal_stays_ignored(adopted: None, environment: dict[str, s
         assert started.stdout is not None
         started.stdout.readline()
         libc.killpg(started.pid, libc.SIGINT)
-        rest, _ = started.communicate(timeout=DEADLINE)
+        rest, _ = started.communicate(timeout=WHOLE)
     assert (started.returncode, rest.count("\n")) == (0, len(NAMES))
 
 
@@ -546,7 +548,7 @@ def test_a_reader_that_goes_away_leaves_nothing_behind(
         assert started.stdout is not None
         started.stdout.readline()
         started.stdout.close()
-        _, errors = started.communicate(timeout=DEADLINE)
+        _, errors = started.communicate(timeout=WHOLE)
     assert (started.returncode, errors) == (1, b"")
     assert not list(tmp_path.iterdir())
 
@@ -602,6 +604,7 @@ class Terminal:
         return self.program.wait().returncode, "\n".join(line.rstrip() for line in lines)
 
 
+@pytest.mark.deadline(WHOLE)
 @pytest.mark.parametrize("columns", [80, 140])
 def test_a_terminal_gets_a_progress_bar_and_then_a_table(fork: Fork, columns: int, environment: dict[str, str]) -> None:
     terminal = Terminal(fork, columns, environment | {"TMPDIR": "/tmp"})  # noqa: S108 - a path of the usual length
