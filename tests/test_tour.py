@@ -11,6 +11,7 @@ import sys
 import tempfile
 import termios
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,17 @@ from test_ledger import OURS, STDLIB
 
 from unixipc import libc, sockets
 from unixipc.cli import mechanisms
-from unixipc.cli.exchange import Exchange, Side, UnavailableError, expect
+from unixipc.cli.exchange import Exchange, MismatchError, NamedTurn, Side, UnavailableError, expect
 from unixipc.cli.mechanisms import MECHANISMS
 from unixipc.cli.tour import Mechanism, Row, Verdict, run
 from unixipc.testing import DEADLINE
 from unixipc.testing.plugin import Fork
 
 TOUR = [sys.executable, "-m", "unixipc", "tour"]
+WHOLE = 4 * DEADLINE
+"""How long a tour may take: it starts a dozen interpreters one after the other."""
 NAMES = [mechanism.name for mechanism in MECHANISMS]
-KEYS = ["mechanism", "calls", "travelled", "object", "round_trip_us", "verdict", "reason"]
+KEYS = ["mechanism", "processes", "calls", "travelled", "object", "round_trip_us", "verdict", "reason"]
 NOT_IN_A_ROW = {
     "abort": "it would leave a core file",
     "dlvsym": "which versions a symbol has depends on the processor",
@@ -52,9 +55,11 @@ class Recorder:
         self.rows.append(row)
 
 
-def tour(*runs: Callable[[Exchange], float], seconds: float = DEADLINE) -> tuple[int, list[Row]]:
+def tour(
+    *runs: Callable[[Exchange], float], seconds: float = DEADLINE, unrelated: bool = False
+) -> tuple[int, list[Row]]:
     recorder = Recorder()
-    fakes = [Mechanism(f"fake {number}", ("msgget",), "data", function) for number, function in enumerate(runs)]
+    fakes = [Mechanism(f"fake {i}", ("msgget",), "data", function, unrelated) for i, function in enumerate(runs)]
     return run(fakes, recorder, seconds), recorder.rows
 
 
@@ -88,7 +93,7 @@ def adopted() -> Iterator[None]:
 
 
 def test_a_mechanism_that_works_is_ok_with_its_time_in_microseconds() -> None:
-    row = Row("fake 0", ("msgget",), "data", "nothing", 2.5, Verdict.OK)
+    row = Row("fake 0", "related", ("msgget",), "data", "nothing", 2.5, Verdict.OK)
     assert tour(works) == (0, [row])
 
 
@@ -190,6 +195,112 @@ def test_a_child_starts_with_every_signal_blocked() -> None:
         return 0.0
 
     assert tour(looks)[0] == 0
+
+
+# -- unrelated processes --
+
+
+class Known:
+    """What a fork has of its parent, and a fresh interpreter has not."""
+
+    here = False
+
+
+def look(there: Path) -> None:
+    """Write down what this process knows."""
+    descriptors = sorted(int(link.name) for link in Path("/proc/self/fd").iterdir() if link.exists())
+    there.write_text(json.dumps([os.getpid(), os.getppid(), Known.here, descriptors]))
+
+
+@pytest.mark.parametrize("unrelated", [False, True])
+def test_only_a_related_process_knows_what_it_was_not_told(unrelated: bool, tmp_path: Path) -> None:
+    there = tmp_path / "known"
+
+    def looks(exchange: Exchange) -> float:
+        Known.here = True
+        pipe = exchange.pipe()
+        other = exchange.other(partial(look, there))
+        exchange.finish(other)
+        pid, ppid, known, descriptors = json.loads(there.read_text())
+        assert (pid, ppid, known) == (other.pid, os.getpid(), not unrelated)
+        assert descriptors == [0, 1, 2] if unrelated else set(pipe) <= set(descriptors)
+        return 0.0
+
+    assert tour(looks, unrelated=unrelated)[0] == 0
+
+
+def complain(text: str) -> None:
+    raise MismatchError(text)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (partial(complain, "answer 7 is µ"), "in the unrelated process: answer 7 is µ"),
+        (partial(os.rmdir, "/"), r"in the unrelated process: OSError: \[Errno 16\] .*: '/'"),
+        (partial(sys.exit, 3), "ChildProcessError: child .* executed .*python.*, which exited with status 3"),
+        (partial(libc.raise_, libc.SIGKILL), "ChildProcessError: child .* executed .*, which was killed by SIGKILL.*"),
+        (lambda: None, "(PicklingError|AttributeError): .*lambda.*"),
+    ],
+)
+def test_what_goes_wrong_in_an_unrelated_process_is_told_in_its_row(function: Callable[[], None], reason: str) -> None:
+    def fails(exchange: Exchange) -> float:
+        exchange.finish(exchange.fork(libc.pause), exchange.other(function))
+        return 0.0
+
+    status, (row,) = tour(fails, unrelated=True)
+    assert (status, row.verdict, row.processes) == (1, Verdict.FAILED, "unrelated")
+    assert re.fullmatch(reason, str(row.reason))
+
+
+def nothing() -> None:
+    pass
+
+
+def interrupt(pid: int) -> None:
+    libc.kill(pid, libc.SIGINT)
+    libc.pause()
+
+
+@pytest.mark.parametrize("moment", ["before it starts", "while it starts", "while it runs", "when it has ended"])
+def test_an_interruption_ends_an_unrelated_process_at_every_moment(moment: str) -> None:
+    def is_hit(exchange: Exchange) -> float:
+        if moment == "before it starts":
+            libc.raise_(libc.SIGINT)
+        if moment == "while it runs":
+            exchange.finish(exchange.other(partial(interrupt, os.getpid())))
+        stranger = exchange.other(nothing if moment == "when it has ended" else libc.pause)
+        if moment == "while it starts":
+            libc.raise_(libc.SIGINT)
+        if moment == "when it has ended":
+            stranger.wait(DEADLINE)
+            libc.raise_(libc.SIGINT)
+        exchange.finish(stranger, exchange.fork(libc.pause))
+        return 0.0
+
+    assert tour(is_hit, unrelated=True)[0] == 130
+    assert not children()
+
+
+def say_and_wait(there: Path) -> None:
+    NamedTurn(there).give()
+    libc.pause()
+
+
+def test_an_unrelated_process_ends_with_a_tour_that_is_killed(fork: Fork, adopted: None, tmp_path: Path) -> None:
+    there = tmp_path / "running"
+    libc.mkfifo(there, 0o600)
+
+    def hangs(exchange: Exchange) -> float:
+        exchange.finish(exchange.other(partial(say_and_wait, there)))
+        return 0.0
+
+    touring = fork(lambda: tour(hangs, unrelated=True))
+    running = os.open(there, os.O_RDWR)
+    assert select.select([running], [], [], DEADLINE)[0]
+    os.close(running)
+    touring.kill(libc.SIGKILL)
+    touring.wait()  # and `adopted` sees that nobody is left
 
 
 # -- interruption --
@@ -308,6 +419,23 @@ def test_every_bound_call_is_in_a_row() -> None:
     assert functions - OURS.keys() - NOT_IN_A_ROW.keys() == shown - STDLIB
 
 
+def test_what_has_a_key_or_a_name_is_shown_between_unrelated_processes_too() -> None:
+    pairs = {name.removesuffix(", unrelated") for name in NAMES if name.endswith(", unrelated")}
+    assert pairs == {
+        name.removesuffix(", unrelated")
+        for name, mechanism in zip(NAMES, MECHANISMS, strict=True)
+        if mechanism.unrelated
+    }
+    assert pairs >= {
+        "System V shared memory", "shared memory by key",
+        "System V messages", "messages by key",
+        "System V semaphores", "semaphores by key",
+        "POSIX messages", "POSIX semaphores", "POSIX shared memory",
+        "file-backed shared mapping", "memory file of a process", "FIFO",
+    }  # fmt: skip
+    assert pairs < set(NAMES)
+
+
 def test_every_family_is_in_the_tour() -> None:
     folder = Path(mechanisms.__file__).parent
     families = {path.stem for path in folder.glob("[!_]*.py")}
@@ -331,12 +459,13 @@ def in_words(row: dict[str, object]) -> str:
 def test_json_has_every_mechanism_and_each_worked_or_says_why_not(
     adopted: None, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    done = subprocess.run([*TOUR, "--json"], capture_output=True, check=False, timeout=DEADLINE, env=environment)
+    done = subprocess.run([*TOUR, "--json"], capture_output=True, check=False, timeout=WHOLE, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     rows = json.loads(done.stdout)
     assert [row["mechanism"] for row in rows] == NAMES
     for row, mechanism in zip(rows, MECHANISMS, strict=True):
         assert list(row) == KEYS
+        assert row["processes"] == ("unrelated" if mechanism.unrelated else "related")
         assert row["calls"] == list(mechanism.calls)
         if row["verdict"] == "ok":
             assert (row["travelled"], row["reason"]) == (mechanism.travels, None), in_words(row)
@@ -349,7 +478,7 @@ def test_json_has_every_mechanism_and_each_worked_or_says_why_not(
 
 
 def test_a_pipe_gets_aligned_text_without_escape_codes(adopted: None, environment: dict[str, str]) -> None:
-    done = subprocess.run(TOUR, capture_output=True, text=True, check=False, timeout=DEADLINE, env=environment)
+    done = subprocess.run(TOUR, capture_output=True, text=True, check=False, timeout=WHOLE, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     heading, *lines = done.stdout.splitlines()
     assert all(line.isprintable() for line in (heading, *lines))
@@ -369,7 +498,7 @@ def test_a_limit_makes_its_mechanisms_unavailable_and_says_which(adopted: None, 
         "resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0)); main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=False, timeout=DEADLINE, env=environment
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=WHOLE, env=environment
     )
     assert (done.returncode, done.stderr) == (0, b"")
     limited = [row for row in json.loads(done.stdout) if "RLIMIT_SIGPENDING" in str(row["reason"])]
@@ -391,7 +520,7 @@ def test_an_interruption_half_way_leaves_nothing_behind(
         assert started.stdout is not None
         seen = [started.stdout.readline() for _ in range(1 + rows)]
         libc.killpg(started.pid, signum)
-        rest, errors = started.communicate(timeout=DEADLINE)
+        rest, errors = started.communicate(timeout=WHOLE)
     finished = rows + rest.count("\n")
     assert seen[0].startswith("mechanism")
     assert errors == (
@@ -412,7 +541,7 @@ def test_an_ignored_signal_stays_ignored(adopted: None, environment: dict[str, s
         assert started.stdout is not None
         started.stdout.readline()
         libc.killpg(started.pid, libc.SIGINT)
-        rest, _ = started.communicate(timeout=DEADLINE)
+        rest, _ = started.communicate(timeout=WHOLE)
     assert (started.returncode, rest.count("\n")) == (0, len(NAMES))
 
 
@@ -423,7 +552,7 @@ def test_a_reader_that_goes_away_leaves_nothing_behind(
         assert started.stdout is not None
         started.stdout.readline()
         started.stdout.close()
-        _, errors = started.communicate(timeout=DEADLINE)
+        _, errors = started.communicate(timeout=WHOLE)
     assert (started.returncode, errors) == (1, b"")
     assert not list(tmp_path.iterdir())
 
@@ -479,6 +608,7 @@ class Terminal:
         return self.program.wait().returncode, "\n".join(line.rstrip() for line in lines)
 
 
+@pytest.mark.deadline(WHOLE)
 @pytest.mark.parametrize("columns", [80, 140])
 def test_a_terminal_gets_a_progress_bar_and_then_a_table(fork: Fork, columns: int, environment: dict[str, str]) -> None:
     terminal = Terminal(fork, columns, environment | {"TMPDIR": "/tmp"})  # noqa: S108 - a path of the usual length

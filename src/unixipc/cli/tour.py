@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,6 +53,13 @@ class Mechanism:
     calls: tuple[str, ...]
     travels: str
     run: Callable[[Exchange], float]
+    unrelated: bool = False
+    """One of its processes is a fresh interpreter, and knows only the key or the name."""
+
+    @property
+    def processes(self) -> str:
+        """Say what its processes are to each other."""
+        return "unrelated" if self.unrelated else "related"
 
 
 class Family:
@@ -65,12 +72,18 @@ class Family:
         return iter(self._mechanisms)
 
     def mechanism(
-        self, name: str, *, calls: str, travels: str
+        self, name: str, *, calls: str, travels: str, unrelated: bool = False
     ) -> Callable[[Callable[[Exchange], float]], Callable[[Exchange], float]]:
-        """Make a function a row of the tour: its name, the calls in it as the ledger has them, and what they carry."""
+        """Make a function a row of the tour: its name, the calls in it as the ledger has them, and what they carry.
+
+        What works between `unrelated` processes, too, gets a second row for them.
+        """
 
         def register(run: Callable[[Exchange], float]) -> Callable[[Exchange], float]:
-            self._mechanisms.append(Mechanism(name, tuple(calls.split()), travels, run))
+            mechanism = Mechanism(name, tuple(calls.split()), travels, run)
+            self._mechanisms.append(mechanism)
+            if unrelated:
+                self._mechanisms.append(replace(mechanism, name=f"{name}, unrelated", unrelated=True))
             return run
 
         return register
@@ -81,6 +94,7 @@ class Row:
     """What became of a mechanism; the names are those of the JSON document."""
 
     mechanism: str
+    processes: str
     calls: tuple[str, ...]
     travelled: str | None
     object: str | None
@@ -107,10 +121,11 @@ def _missing(error: OSError) -> str:
 
 
 def _exchange(mechanism: Mechanism, interruption: Interruption, seconds: float) -> Row:
-    exchange = Exchange(interruption, seconds)
+    exchange = Exchange(interruption, seconds, unrelated=mechanism.unrelated)
+    known = mechanism.name, mechanism.processes, mechanism.calls
 
     def without(verdict: Verdict, reason: str) -> Row:
-        return Row(mechanism.name, mechanism.calls, None, exchange.object or None, None, verdict, reason)
+        return Row(*known, None, exchange.object or None, None, verdict, reason)
 
     try:
         with exchange:
@@ -126,7 +141,7 @@ def _exchange(mechanism: Mechanism, interruption: Interruption, seconds: float) 
             return without(Verdict.UNAVAILABLE, _missing(error))
         return without(Verdict.FAILED, f"{type(error).__name__}: {error}")
     microseconds = round(round_trip * 1_000_000, 1)
-    return Row(mechanism.name, mechanism.calls, mechanism.travels, exchange.object, microseconds, Verdict.OK)
+    return Row(*known, mechanism.travels, exchange.object, microseconds, Verdict.OK)
 
 
 def run(mechanisms: Sequence[Mechanism], report: Report, seconds: float = SECONDS) -> int:

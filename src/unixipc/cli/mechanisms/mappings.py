@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from unixipc import libc
@@ -53,17 +54,29 @@ def anonymous_shared_mapping(exchange: Exchange) -> float:
     return exchange.through_memory(lambda: memory, libc.munmap, _BLOCK)
 
 
-@family.mechanism("file-backed shared mapping", calls="mmap msync munmap", travels=_BLOCKS)
+@family.mechanism("file-backed shared mapping", calls="mmap msync munmap", travels=_BLOCKS, unrelated=True)
 def file_backed_shared_mapping(exchange: Exchange) -> float:
     """Share a file that each child maps by its name; in the end it holds the same bytes."""
     path = _file(exchange, bytes(2 * _BLOCK))
+    attach = partial(_map, path, 2 * _BLOCK, libc.MAP_SHARED)
+    return exchange.through_memory(attach, partial(_write_back, path), _BLOCK)
 
-    def detach(memory: libc.Mapping) -> None:
-        libc.msync(memory, libc.MS_SYNC)
-        expect(path.read_bytes(), load(memory, 0, 2 * _BLOCK), "content of the file")
-        libc.munmap(memory)
 
-    return exchange.through_memory(lambda: _map(path, 2 * _BLOCK, libc.MAP_SHARED), detach, _BLOCK)
+def _write_back(path: Path, memory: libc.Mapping) -> None:
+    libc.msync(memory, libc.MS_SYNC)
+    expect(path.read_bytes(), load(memory, 0, 2 * _BLOCK), "content of the file")
+    libc.munmap(memory)
+
+
+@family.mechanism("memory file of a process", calls="mmap munmap", travels=_BLOCKS, unrelated=True)
+def memory_file_of_a_process(exchange: Exchange) -> float:
+    """Share a file that is in no folder (memfd_create): who knows its process and descriptor finds it in /proc."""
+    fd = os.memfd_create("unixipc")
+    exchange.defer(os.close, fd)
+    os.posix_fallocate(fd, 0, 2 * _BLOCK)
+    path = Path(f"/proc/{os.getpid()}/fd/{fd}")
+    exchange.object = str(path)
+    return exchange.through_memory(partial(_map, path, 2 * _BLOCK, libc.MAP_SHARED), libc.munmap, _BLOCK)
 
 
 @family.mechanism("private mapping", calls="mmap munmap", travels=f"{_ROUNDS} writes, unseen")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
 import socket
-import subprocess
-import sys
 import time
 
 from unixipc import libc
-from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, MismatchError, expect, load, median_time, messages, store
+from unixipc.cli.exchange import SIZE, Exchange, MismatchError, expect, median_time, messages, store
 from unixipc.cli.tour import Family
 from unixipc.memory import Mapping, MemoryFile
 
@@ -60,56 +57,6 @@ def sealed_memory_files(exchange: Exchange) -> float:
     sending, receiving = exchange.fork(sends), exchange.fork(receives)
     exchange.finish(sending, receiving)
     return sending.result()
-
-
-@family.mechanism("a stranger's memory file", calls="mmap mkfifo munmap", travels=f"{ROUNDS} x {SIZE} bytes each way")
-def strange_memory_file(exchange: Exchange) -> float:
-    """Share a file in memory with an interpreter of its own, which finds it under /proc by its descriptor."""
-    file = MemoryFile.create(2 * _BLOCK, name="tour")
-    exchange.defer(file.close)
-    exchange.object = path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
-    there, back = (str(exchange.path(name)) for name in ("there", "back"))
-    libc.mkfifo(there, 0o600)
-    libc.mkfifo(back, 0o600)
-
-    def asks() -> float:
-        questions, answers = messages("ping"), messages("pong")
-        asked, answered = os.open(there, os.O_WRONLY), os.open(back, os.O_RDONLY)
-        memory = libc.mmap(None, file.size, _READ_WRITE, libc.MAP_SHARED, file.fileno())
-
-        def ask(number: int) -> None:
-            store(memory, 0, questions[number])
-            libc.write(asked, b"!")
-            libc.read(answered, 1)
-            expect(load(memory, _BLOCK, SIZE), answers[number], f"answer {number}")
-
-        seconds = median_time(ask)
-        libc.munmap(memory)
-        return seconds
-
-    def executes() -> None:
-        code = f"import sys, {__name__} as here; here.answer(*sys.argv[1:])"
-        command = [sys.executable, "-c", code, path, there, back]
-        subprocess.run(command, check=True, preexec_fn=_end_with_parent)  # noqa: S603 - ourselves
-
-    asking, executing = exchange.fork(asks), exchange.fork(executes)
-    exchange.finish(asking, executing)
-    return asking.result()
-
-
-def answer(path: str, there: str, back: str) -> None:
-    """Answer through the memory of this path, told by one FIFO and telling by another."""
-    asked, answered = os.open(there, os.O_RDONLY), os.open(back, os.O_WRONLY)
-    with Mapping.of(path, access="write") as memory:
-        for number, (question, reply) in enumerate(zip(messages("ping"), messages("pong"), strict=True)):
-            libc.read(asked, 1)
-            expect(load(memory, 0, SIZE), question, f"question {number}")
-            store(memory, _BLOCK, reply)
-            libc.write(answered, b"!")
-
-
-def _end_with_parent() -> None:
-    libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
 
 
 @family.mechanism("guard pages", calls="mprotect munmap", travels="1 byte too many, and SIGSEGV")

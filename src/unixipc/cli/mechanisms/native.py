@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from unixipc import libc
@@ -125,26 +124,17 @@ def where() -> tuple[str, int, int]:
 )
 def where_a_library_is_mapped(exchange: Exchange) -> float:
     """Find the C library where the parent has it in a forked process, and wherever it is in an executed one."""
-
-    def executes() -> tuple[tuple[str, int, int], float]:
-        start = time.perf_counter()
-        code = f"import {__name__} as here; print(*here.where(), sep='\\n')"
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(  # noqa: S603 - ourselves
-            command, stdout=subprocess.PIPE, text=True, check=True, preexec_fn=_end_with_parent
-        )
-        fname, base, distance = done.stdout.splitlines()
-        return (fname, int(base), int(distance)), time.perf_counter() - start
-
-    forked, executing = exchange.fork(where), exchange.fork(executes)
-    exchange.finish(forked, executing)
+    start, told = time.perf_counter(), exchange.path("told")
+    forked, executed = exchange.fork(where), exchange.execute(partial(_tell_where, told))
+    exchange.finish(forked, executed)
+    seconds = time.perf_counter() - start
     fname, base, distance = where()
     expect(forked.result(), (fname, base, distance), "the library in a forked process")
-    (other, elsewhere, same), seconds = executing.result()
-    expect((other, same), (fname, distance), "the library in an executed process, and the way to its function")
-    exchange.object = f"{Path(fname).name}: {base:#x}, executed {elsewhere:#x}"
+    other, elsewhere, same = told.read_text().splitlines()
+    expect((other, int(same)), (fname, distance), "the library in an executed process, and the way to its function")
+    exchange.object = f"{Path(fname).name}: {base:#x}, executed {int(elsewhere):#x}"
     return seconds
 
 
-def _end_with_parent() -> None:
-    libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
+def _tell_where(told: Path) -> None:
+    told.write_text("\n".join(map(str, where())))

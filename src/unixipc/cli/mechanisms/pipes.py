@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unixipc import libc, processes
+from unixipc import libc
 from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, Side, expect, median_time, messages, store
 from unixipc.cli.tour import Family
 
@@ -43,14 +43,15 @@ def _fifos(exchange: Exchange, make: Callable[[Path], None]) -> float:
     def ping() -> Side:
         return _side(libc.open(there, os.O_WRONLY), libc.open(back, os.O_RDONLY))
 
-    def pong() -> Side:
-        reads = libc.open(there, os.O_RDONLY)
-        return _side(libc.open(back, os.O_WRONLY), reads)
-
-    return exchange.ping_pong(ping, pong)
+    return exchange.ping_pong(ping, partial(_pong, there, back))
 
 
-@family.mechanism("FIFO", calls="mkfifo open read write", travels=_MESSAGES)
+def _pong(there: Path, back: Path) -> Side:
+    reads = libc.open(there, os.O_RDONLY)
+    return _side(libc.open(back, os.O_WRONLY), reads)
+
+
+@family.mechanism("FIFO", calls="mkfifo open read write", travels=_MESSAGES, unrelated=True)
 def fifo(exchange: Exchange) -> float:
     """Connect children that open the FIFOs by their names."""
     return _fifos(exchange, lambda path: libc.mkfifo(path, 0o600))
@@ -60,36 +61,6 @@ def fifo(exchange: Exchange) -> float:
 def fifo_by_mknod(exchange: Exchange) -> float:
     """Make the FIFOs by the more general call."""
     return _fifos(exchange, lambda path: libc.mknod(path, libc.S_IFIFO | 0o600))
-
-
-@family.mechanism("unrelated, by a FIFO", calls="mkfifo open read write", travels=_MESSAGES)
-def unrelated(exchange: Exchange) -> float:
-    """Have a fresh interpreter, which knows the paths alone, send back what it reads."""
-    there, back = exchange.path("ping"), exchange.path("pong")
-    for path in (there, back):
-        libc.mkfifo(path, 0o600)
-    exchange.object = str(there)
-    echo = (
-        "import sys; from unixipc import libc\n"
-        "reads, writes = libc.open(sys.argv[1], 0), libc.open(sys.argv[2], 1)\n"
-        f"while data := libc.read(reads, {SIZE}): libc.write(writes, data)"
-    )
-    stranger = exchange.fork(lambda: processes.execute(sys.executable, "-c", echo, there, back, mask=()))
-
-    def asks() -> float:
-        side = _side(libc.open(there, os.O_WRONLY), libc.open(back, os.O_RDONLY))
-        questions = messages("ping")
-
-        def ask(number: int) -> None:
-            side.send(questions[number])
-            expect(side.receive(), questions[number], f"echo {number}")
-
-        return median_time(ask)
-
-    asking = exchange.fork(asks)
-    exchange.finish(asking)
-    expect(stranger.wait().returncode, 0, "exit status of the other interpreter")
-    return asking.result()
 
 
 @family.mechanism("tee and vmsplice", calls="pipe tee vmsplice read", travels=f"{ROUNDS} pages, to two readers")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
-import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from unixipc import libc
@@ -17,10 +16,7 @@ from unixipc.cli.exchange import (
     MismatchError,
     Side,
     expect,
-    load,
     median_time,
-    messages,
-    store,
 )
 from unixipc.cli.mechanisms.signals import NEWS, queue
 from unixipc.cli.tour import Family
@@ -65,22 +61,23 @@ def _semaphore(exchange: Exchange, kind: str) -> str:
     "POSIX messages",
     calls="mq_open mq_send mq_receive mq_getattr mq_close mq_unlink",
     travels=f"{ROUNDS} x {SIZE} bytes each way",
+    unrelated=True,
 )
 def posix_messages(exchange: Exchange) -> float:
     """Use a queue for each direction, found by its name."""
     there, back = _queue(exchange), _queue(exchange)
+    return exchange.ping_pong(partial(_side, there, back), partial(_side, back, there))
 
-    def side(sends: str, receives: str) -> Side:
-        out, into = libc.mq_open(sends, libc.O_WRONLY), libc.mq_open(receives, libc.O_RDONLY)
 
-        def close() -> None:
-            expect(libc.mq_getattr(into).mq_curmsgs, 0, "mq_curmsgs")
-            libc.mq_close(out)
-            libc.mq_close(into)
+def _side(sends: str, receives: str) -> Side:
+    out, into = libc.mq_open(sends, libc.O_WRONLY), libc.mq_open(receives, libc.O_RDONLY)
 
-        return Side(lambda data: libc.mq_send(out, data), lambda: libc.mq_receive(into, SIZE)[0], close)
+    def close() -> None:
+        expect(libc.mq_getattr(into).mq_curmsgs, 0, "mq_curmsgs")
+        libc.mq_close(out)
+        libc.mq_close(into)
 
-    return exchange.ping_pong(lambda: side(there, back), lambda: side(back, there))
+    return Side(lambda data: libc.mq_send(out, data), lambda: libc.mq_receive(into, SIZE)[0], close)
 
 
 @family.mechanism(
@@ -158,7 +155,7 @@ def message_notification(exchange: Exchange) -> float:
 
 
 def _takes_turns(exchange: Exchange, ends: Callable[[], tuple[libc.Sem, libc.Sem]]) -> float:
-    """Have each of two children wait for its semaphore, and post the other's."""
+    """Have each of two processes wait for its semaphore, and post the other's."""
 
     def asks() -> float:
         there, back = ends()
@@ -171,16 +168,17 @@ def _takes_turns(exchange: Exchange, ends: Callable[[], tuple[libc.Sem, libc.Sem
         _expect_none(there, back)
         return seconds
 
-    def answers() -> None:
-        there, back = ends()
-        for number in range(ROUNDS):
-            when = time.monotonic() + _LATER
-            libc.sem_clockwait(there, libc.CLOCK_MONOTONIC, when) if number % 2 else libc.sem_wait(there)
-            libc.sem_post(back)
-
-    asking, answering = exchange.fork(asks), exchange.fork(answers)
+    asking, answering = exchange.fork(asks), exchange.other(partial(_answer_turns, ends))
     exchange.finish(asking, answering)
     return asking.result()
+
+
+def _answer_turns(ends: Callable[[], tuple[libc.Sem, libc.Sem]]) -> None:
+    there, back = ends()
+    for number in range(ROUNDS):
+        when = time.monotonic() + _LATER
+        libc.sem_clockwait(there, libc.CLOCK_MONOTONIC, when) if number % 2 else libc.sem_wait(there)
+        libc.sem_post(back)
 
 
 def _expect_none(*semaphores: libc.Sem) -> None:
@@ -204,11 +202,16 @@ def _expect_none(*semaphores: libc.Sem) -> None:
     "POSIX semaphores",
     calls="sem_open sem_post sem_wait sem_clockwait sem_timedwait sem_trywait sem_getvalue sem_close sem_unlink",
     travels=f"{ROUNDS} turns each way",
+    unrelated=True,
 )
 def posix_semaphores(exchange: Exchange) -> float:
     """Take turns by two semaphores, found by their names."""
     there, back = _semaphore(exchange, "-there"), _semaphore(exchange, "-back")
-    return _takes_turns(exchange, lambda: (libc.sem_open(there), libc.sem_open(back)))
+    return _takes_turns(exchange, partial(_open, there, back))
+
+
+def _open(there: str, back: str) -> tuple[libc.Sem, libc.Sem]:
+    return libc.sem_open(there), libc.sem_open(back)
 
 
 @family.mechanism(
@@ -244,58 +247,12 @@ def _memory(exchange: Exchange) -> str:
 
 
 @family.mechanism(
-    "POSIX shared memory", calls="shm_open mmap shm_unlink", travels=f"{ROUNDS} x {_BLOCK} bytes each way"
+    "POSIX shared memory",
+    calls="shm_open mmap shm_unlink",
+    travels=f"{ROUNDS} x {_BLOCK} bytes each way",
+    unrelated=True,
 )
 def posix_memory(exchange: Exchange) -> float:
     """Share memory that each child finds by its name."""
     name = _memory(exchange)
-    return exchange.through_memory(lambda: _map(name), libc.munmap, _BLOCK)
-
-
-@family.mechanism(
-    "strangers",
-    calls="shm_open mmap sem_open sem_post sem_wait sem_close sem_unlink shm_unlink",
-    travels=f"{ROUNDS} x {SIZE} bytes each way",
-)
-def strangers(exchange: Exchange) -> float:
-    """Share memory and semaphores with an interpreter of its own, which knows nothing but their names."""
-    name = _memory(exchange)
-    there, back = _semaphore(exchange, "-there"), _semaphore(exchange, "-back")
-
-    def asks() -> float:
-        memory, asked, answered = _map(name), libc.sem_open(there), libc.sem_open(back)
-        questions, answers = messages("ping"), messages("pong")
-
-        def ask(number: int) -> None:
-            store(memory, 0, questions[number])
-            libc.sem_post(asked)
-            libc.sem_wait(answered)
-            expect(load(memory, _BLOCK, SIZE), answers[number], f"answer {number}")
-
-        return median_time(ask)
-
-    def executes() -> None:
-        code = f"import sys, {__name__} as here; here.answer(*sys.argv[1:])"
-        command = [sys.executable, "-c", code, name, there, back]
-        subprocess.run(command, check=True, preexec_fn=_end_with_parent)  # noqa: S603 - ourselves
-
-    asking, executing = exchange.fork(asks), exchange.fork(executes)
-    exchange.finish(asking, executing)
-    return asking.result()
-
-
-def answer(name: str, there: str, back: str) -> None:
-    """Answer through memory and semaphores of these names."""
-    memory, asked, answered = _map(name), libc.sem_open(there), libc.sem_open(back)
-    for number, (question, reply) in enumerate(zip(messages("ping"), messages("pong"), strict=True)):
-        libc.sem_wait(asked)
-        expect(load(memory, 0, SIZE), question, f"question {number}")
-        store(memory, _BLOCK, reply)
-        libc.sem_post(answered)
-    libc.sem_close(asked)
-    libc.sem_close(answered)
-    libc.munmap(memory)
-
-
-def _end_with_parent() -> None:
-    libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
+    return exchange.through_memory(partial(_map, name), libc.munmap, _BLOCK)

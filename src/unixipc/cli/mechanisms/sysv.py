@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from unixipc import libc
 from unixipc.cli.exchange import ROUNDS, SIZE, Exchange, MismatchError, Side, UnavailableError, expect, median_time
-from unixipc.cli.exchange import messages as data
 from unixipc.cli.tour import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 family = Family()
 
 _BLOCK = 4096
+_NEW = libc.IPC_CREAT | libc.IPC_EXCL | 0o600
 
 # Messages of several types, sent in this order.
 _TYPED = ((3, b"three"), (1, b"one"), (5, b"five"), (2, b"two"), (4, b"four"))
@@ -26,17 +26,52 @@ _TYPED_ROUNDS = 20
 
 
 @family.mechanism(
-    "System V shared memory", calls="shmget shmat shmdt shmctl", travels=f"{ROUNDS} x {_BLOCK} bytes each way"
+    "System V shared memory",
+    calls="shmget shmat shmdt shmctl",
+    travels=f"{ROUNDS} x {_BLOCK} bytes each way",
+    unrelated=True,
 )
 def shared_memory(exchange: Exchange) -> float:
     """Share a segment that each child attaches by its id."""
     segment = libc.shmget(libc.IPC_PRIVATE, 2 * _BLOCK, libc.IPC_CREAT | 0o600)
     exchange.defer(libc.shmctl, segment, libc.IPC_RMID)
     exchange.object = f"shmid {segment}"
-    seconds = exchange.through_memory(lambda: libc.shmat(segment), libc.shmdt, _BLOCK)
+    seconds = exchange.through_memory(partial(libc.shmat, segment), libc.shmdt, _BLOCK)
     status = libc.shmctl(segment, libc.IPC_STAT)
     expect((status.shm_nattch, status.shm_cpid), (0, os.getpid()), "shm_nattch and shm_cpid")
     return seconds
+
+
+@family.mechanism(
+    "shared memory by key",
+    calls="ftok shmget shmat shmdt shmctl",
+    travels=f"{ROUNDS} x {_BLOCK} bytes each way",
+    unrelated=True,
+)
+def shared_memory_by_key(exchange: Exchange) -> float:
+    """Find the segment by the key of a file."""
+    file, segment = _with_key(exchange, lambda key: libc.shmget(key, 2 * _BLOCK, _NEW))
+    exchange.defer(libc.shmctl, segment, libc.IPC_RMID)
+    return exchange.through_memory(partial(_attach, *file), libc.shmdt, _BLOCK)
+
+
+def _attach(path: Path, proj_id: int) -> libc.Attachment:
+    return libc.shmat(libc.shmget(libc.ftok(path, proj_id), 0, 0))
+
+
+def _with_key(exchange: Exchange, create: Callable[[int], int]) -> tuple[tuple[Path, int], int]:
+    """Make a file, and an object that has its key: give what ftok() wants to know, and the object's id."""
+    path = exchange.path("key")
+    path.touch()
+    for proj_id in range(1, 256):  # ftok(3) promises no unique key: it can be somebody else's
+        key = libc.ftok(path, proj_id)
+        try:
+            made = create(key)
+        except FileExistsError:
+            continue
+        exchange.object = f"key {key:#x}"
+        return (path, proj_id), made
+    raise MismatchError(f"ftok({path}) gives no free key")
 
 
 def _queue(exchange: Exchange) -> int:
@@ -50,13 +85,35 @@ def _side(queue: int, sends: int, receives: int) -> Side:
     return Side(lambda data: libc.msgsnd(queue, sends, data), lambda: libc.msgrcv(queue, SIZE, receives)[1])
 
 
-@family.mechanism("System V messages", calls="msgget msgsnd msgrcv msgctl", travels=f"{ROUNDS} x {SIZE} bytes each way")
+@family.mechanism(
+    "System V messages",
+    calls="msgget msgsnd msgrcv msgctl",
+    travels=f"{ROUNDS} x {SIZE} bytes each way",
+    unrelated=True,
+)
 def messages(exchange: Exchange) -> float:
     """Use one queue for both directions: the type says whom a message is for."""
     queue = _queue(exchange)
-    seconds = exchange.ping_pong(lambda: _side(queue, 1, 2), lambda: _side(queue, 2, 1))
+    seconds = exchange.ping_pong(partial(_side, queue, 1, 2), partial(_side, queue, 2, 1))
     expect(libc.msgctl(queue, libc.IPC_STAT).msg_qnum, 0, "msg_qnum")
     return seconds
+
+
+@family.mechanism(
+    "messages by key",
+    calls="ftok msgget msgsnd msgrcv msgctl",
+    travels=f"{ROUNDS} x {SIZE} bytes each way",
+    unrelated=True,
+)
+def messages_by_key(exchange: Exchange) -> float:
+    """Find the queue by the key of a file."""
+    file, queue = _with_key(exchange, lambda key: libc.msgget(key, _NEW))
+    exchange.defer(libc.msgctl, queue, libc.IPC_RMID)
+    return exchange.ping_pong(partial(_side_by_key, *file, 1, 2), partial(_side_by_key, *file, 2, 1))
+
+
+def _side_by_key(path: Path, proj_id: int, sends: int, receives: int) -> Side:
+    return _side(libc.msgget(libc.ftok(path, proj_id), 0), sends, receives)
 
 
 def _typed(exchange: Exchange, receive_all: Callable[[int], None]) -> float:
@@ -123,72 +180,6 @@ def message_copies(exchange: Exchange) -> float:
     return _typed(exchange, receive_all)
 
 
-@family.mechanism(
-    "key from a file", calls="ftok msgget msgsnd msgrcv msgctl", travels=f"{ROUNDS} x {SIZE} bytes each way"
-)
-def key_from_a_file(exchange: Exchange) -> float:
-    """Find the queue by the key of a file."""
-    path = exchange.path("key")
-    path.touch()
-
-    def create() -> tuple[int, int]:
-        for proj_id in range(1, 256):  # ftok(3) promises no unique key: it can be somebody else's
-            try:
-                return libc.msgget(libc.ftok(path, proj_id), libc.IPC_CREAT | libc.IPC_EXCL | 0o600), proj_id
-            except FileExistsError:
-                continue
-        raise MismatchError(f"ftok({path}) gives no free key")
-
-    queue, proj_id = create()
-    exchange.defer(libc.msgctl, queue, libc.IPC_RMID)
-    exchange.object = f"key {libc.ftok(path, proj_id):#x}"
-
-    def side(sends: int, receives: int) -> Side:
-        found = libc.msgget(libc.ftok(path, proj_id), 0)
-        expect(found, queue, "msqid")
-        return _side(found, sends, receives)
-
-    return exchange.ping_pong(lambda: side(1, 2), lambda: side(2, 1))
-
-
-# What a program does that was started on its own, and knows nothing but the key.
-_ANSWERING = f"""
-import sys
-from unixipc import libc
-queue = libc.msgget(int(sys.argv[1]), 0)
-for _ in range({ROUNDS}):
-    libc.msgsnd(queue, 2, libc.msgrcv(queue, {SIZE}, 1)[1].swapcase())
-"""
-
-
-@family.mechanism(
-    "an unrelated program", calls="msgget msgsnd msgrcv msgctl", travels=f"{ROUNDS} x {SIZE} bytes each way"
-)
-def unrelated_program(exchange: Exchange) -> float:
-    """Talk to a program that was not forked from this one: it finds the queue by its key."""
-    key = secrets.randbits(30) + 1
-    queue = libc.msgget(key, libc.IPC_CREAT | libc.IPC_EXCL | 0o600)
-    exchange.defer(libc.msgctl, queue, libc.IPC_RMID)
-    exchange.object = f"key {key:#x}"
-
-    def asks() -> float:
-        questions = data("ping")
-
-        def ask(number: int) -> None:
-            libc.msgsnd(queue, 1, questions[number])
-            expect(libc.msgrcv(queue, SIZE, 2)[1], questions[number].swapcase(), f"answer {number}")
-
-        return median_time(ask)
-
-    def answers() -> None:
-        os.execv(sys.executable, [sys.executable, "-c", _ANSWERING, str(key)])  # noqa: S606 - as it is
-
-    exchange.fork(answers)
-    asking = exchange.fork(asks)
-    exchange.finish(asking)
-    return asking.result()
-
-
 @family.mechanism("messages in time", calls="msgget msgsnd msgrcv msgctl", travels="20 timeouts of 1 ms, 1 message")
 def messages_in_time(exchange: Exchange) -> float:
     """Wait with a timeout, which the kernel does not have, in a process that blocks every signal."""
@@ -222,27 +213,53 @@ def _set(exchange: Exchange, *values: int) -> int:
     return semaphores
 
 
-@family.mechanism("System V semaphores", calls="semget semctl semop", travels=f"{ROUNDS} turns each way")
-def semaphores(exchange: Exchange) -> float:
-    """Take turns: each side acquires its semaphore, and releases the other's."""
-    turns = _set(exchange, 0, 0)
+def _takes_turns(exchange: Exchange, turns: int, find: Callable[[], int]) -> float:
+    """Have each of two processes acquire its semaphore, and release the other's."""
 
     def asks() -> float:
+        found = find()
+
         def ask(_: int) -> None:
-            libc.semop(turns, [(0, 1)])
-            libc.semop(turns, [(1, -1)])
+            libc.semop(found, [(0, 1)])
+            libc.semop(found, [(1, -1)])
 
         return median_time(ask)
 
-    def answers() -> None:
-        for _ in range(ROUNDS):
-            libc.semop(turns, [(0, -1)])
-            libc.semop(turns, [(1, 1)])
-
-    asking, answering = exchange.fork(asks), exchange.fork(answers)
+    asking, answering = exchange.fork(asks), exchange.other(partial(_answer_turns, find))
     exchange.finish(asking, answering)
     expect(libc.semctl(turns, 0, libc.GETALL), [0, 0], "values")
     return asking.result()
+
+
+def _answer_turns(find: Callable[[], int]) -> None:
+    found = find()
+    for _ in range(ROUNDS):
+        libc.semop(found, [(0, -1)])
+        libc.semop(found, [(1, 1)])
+
+
+@family.mechanism(
+    "System V semaphores", calls="semget semctl semop", travels=f"{ROUNDS} turns each way", unrelated=True
+)
+def semaphores(exchange: Exchange) -> float:
+    """Take turns by a set that each child knows by its id."""
+    turns = _set(exchange, 0, 0)
+    return _takes_turns(exchange, turns, partial(int, turns))
+
+
+@family.mechanism(
+    "semaphores by key", calls="ftok semget semctl semop", travels=f"{ROUNDS} turns each way", unrelated=True
+)
+def semaphores_by_key(exchange: Exchange) -> float:
+    """Find the set by the key of a file."""
+    file, turns = _with_key(exchange, lambda key: libc.semget(key, 2, _NEW))
+    exchange.defer(libc.semctl, turns, 0, libc.IPC_RMID)
+    libc.semctl(turns, 0, libc.SETALL, [0, 0])
+    return _takes_turns(exchange, turns, partial(_set_of_key, *file))
+
+
+def _set_of_key(path: Path, proj_id: int) -> int:
+    return libc.semget(libc.ftok(path, proj_id), 0, 0)
 
 
 @family.mechanism(
