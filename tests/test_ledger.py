@@ -13,6 +13,7 @@ from unixipc import libc
 LEDGER = Path(__file__).parent.parent / "docs" / "ledger.md"
 ROW = re.compile(r"\| `(\w+)` \| (\w[\w ]*) \| ?(.*?) ?\|")
 OURS = {
+    "mq_notify_fd": "mq_notify, by a descriptor",
     "msgrcv_into": "msgrcv, into memory of one's own",
     "msgrcv_many": "msgrcv, many times in one call",
     "msgsnd_many": "msgsnd, many times in one call",

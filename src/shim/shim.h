@@ -229,6 +229,7 @@ int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *pri
 int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr);
 int uipc_mq_setattr(int mqdes, const struct uipc_mq_attr *newattr, struct uipc_mq_attr *oldattr);
 int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event);
+int uipc_mq_notify_fd(int mqdes);
 
 /* semaphore.c: sem_overview(7). What lies at an address is looked at before each use, and -EINVAL when it is none. */
 int64_t uipc_sem_size(void);

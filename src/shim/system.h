@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include <linux/mman.h>
+#include <linux/mqueue.h>
 
 /* shmget(2) names these, but the header that has them cannot stand beside the C library's. */
 #ifndef SHM_HUGE_SHIFT
