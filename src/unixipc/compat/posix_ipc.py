@@ -352,7 +352,7 @@ def _open_memory(name: str, flags: int, mode: int) -> tuple[int, bool]:
 
 
 class _Queue(posix.MessageQueue):
-    """A queue as this module has it: a signal ends a wait, and its descriptor is good until it is closed by its owner."""
+    """A queue as this module has it: a signal ends a wait, and its descriptor may be used though it was dropped."""
 
     resumes = False
 
