@@ -53,9 +53,9 @@ def fetch(peer: Peer, cache: Path) -> Path:
     """Return the sdist, downloaded unless the cache has it; skip the test where that cannot be done."""
     sdist = cache / f"{peer.name}-{peer.version}.tar.gz"
     if not sdist.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--dest", str(cache)]
-        asked = [*pip, "--no-binary", peer.name, f"{peer.name}=={peer.version}"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+        pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
+        asked = ["--no-binary", peer.name, "--dest", str(cache), f"{peer.name}=={peer.version}"]
+        done = subprocess.run([*pip, *asked], capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
         if done.returncode != 0:
             pytest.skip(f"pip cannot download {sdist.name}: {done.stderr.strip().rpartition('ERROR: ')[2]}")
     assert hashlib.sha256(sdist.read_bytes()).hexdigest() == peer.sha256, f"{sdist} is not what was released"
@@ -89,10 +89,10 @@ def converse(
         _until_said(said[0], "iteration 0", one)
         with said[1].open("w") as out:
             done = subprocess.run(
-                conclusion, cwd=folder, env=second, stdout=out, stderr=out, check=False, timeout=2 * DEADLINE
+                conclusion, cwd=folder, env=second, stdout=out, stderr=out, check=False, timeout=4 * DEADLINE
             )
         assert done.returncode == 0, said[1].read_text()[-2000:]
-        assert one.wait(2 * DEADLINE) == 0, said[0].read_text()[-2000:]
+        assert one.wait(4 * DEADLINE) == 0, said[0].read_text()[-2000:]
     finally:
         one.kill()
         one.wait()

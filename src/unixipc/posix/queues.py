@@ -199,14 +199,15 @@ class MessageQueue(PosixObject):
         All else is as with `notify`, whose None also withdraws this. The thread is there from now on, blocks all
         signals, so that none that somebody else waits for comes to it, and does not keep the process from its end.
         """
-        told = libc.mq_notify_fd(self.fileno())
-        mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())
+        mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # the thread inherits it
         try:
-            Thread(target=_call_when_told, args=(told, function, arguments), daemon=True).start()
-        except BaseException:
-            self.notify(None)
-            os.close(told)
-            raise
+            told = libc.mq_notify_fd(self.fileno())
+            try:
+                Thread(target=_call_when_told, args=(told, function, arguments), daemon=True).start()
+            except BaseException:
+                self.notify(None)
+                os.close(told)
+                raise
         finally:
             libc.sigprocmask(libc.SIG_SETMASK, mask)
 
