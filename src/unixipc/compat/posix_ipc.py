@@ -186,11 +186,11 @@ class _Named:
 
     def _open(self, name: str | bytes | None, flags: int, open_: Callable[[str], T]) -> T:
         """Open the object of a name, or a new one of a name that nobody has."""
+        if not isinstance(name, str | bytes | None):
+            raise TypeError(f"the name must be None or a string, not {name!r}")
         if flags & O_EXCL and not flags & O_CREAT:
             raise ValueError("O_EXCL must be combined with O_CREAT")
         if name is not None:
-            if not isinstance(name, str | bytes):
-                raise TypeError(f"the name must be None or a string, not {name!r}")
             self._name = os.fsdecode(name)
             with _opening:
                 return open_(self._name)
