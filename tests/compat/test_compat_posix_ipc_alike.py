@@ -17,13 +17,17 @@ from typing import TYPE_CHECKING, Any
 import posix_ipc as theirs
 import pytest
 
-from unixipc import libc
+from unixipc import libc, posix
 from unixipc.compat import posix_ipc as ours
 from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
+pytestmark = pytest.mark.skipif(
+    theirs.VERSION != ours.VERSION, reason=f"the drop-in is for posix_ipc {ours.VERSION}, and here is {theirs.VERSION}"
+)
 
 NAME = f"/unixipc-compat-{os.getpid()}"
 LONG = "/" + "x" * 255
@@ -64,10 +68,15 @@ def test_everything_public_is_there_and_nothing_else() -> None:
         assert isinstance(getattr(ours, name), str)
 
 
-@pytest.mark.parametrize("name", [name for name in dir(theirs) if name.isupper()])
+@pytest.mark.parametrize("name", [name for name in dir(theirs) if name.isupper() and not name.endswith("_DEFAULT")])
 def test_constants_have_the_same_values_and_types(name: str) -> None:
     assert getattr(ours, name) == getattr(theirs, name)
     assert type(getattr(ours, name)) is type(getattr(theirs, name))
+
+
+def test_the_default_limits_are_those_of_this_machine() -> None:
+    assert posix.default_limit("msg") == ours.QUEUE_MESSAGES_MAX_DEFAULT
+    assert posix.default_limit("msgsize") == ours.QUEUE_MESSAGE_SIZE_MAX_DEFAULT
 
 
 @pytest.mark.parametrize("kind", KINDS)

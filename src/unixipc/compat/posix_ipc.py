@@ -14,7 +14,7 @@ import string
 from contextlib import suppress
 from operator import index
 from os import O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from unixipc import libc, posix
 
@@ -122,12 +122,21 @@ class WouldBlockError(BusyError, BlockingIOError):
 
 
 class _Translation:
-    """A with-block in which errors of the system become those of posix_ipc, by their errno."""
+    """A with-block in which errors of the system become those of posix_ipc, by their errno.
+
+    Inner loops catch them, and ask `of`: a with-block would take longer than all else.
+    """
 
     __slots__ = ("_kinds",)
 
     def __init__(self, kinds: Mapping[int, type[Exception]]) -> None:
         self._kinds = kinds
+
+    def of(self, error: OSError) -> Exception:
+        kind = self._kinds.get(error.errno or 0)
+        if kind is None:
+            return error
+        return kind(error.errno, error.strerror) if issubclass(kind, OSError) else kind(error.strerror)
 
     def __enter__(self) -> None:
         pass
@@ -135,10 +144,8 @@ class _Translation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
     ) -> None:
-        if isinstance(error, OSError) and (theirs := self._kinds.get(error.errno or 0)):
-            if issubclass(theirs, OSError):
-                raise theirs(error.errno, error.strerror) from None
-            raise theirs(error.strerror) from None
+        if isinstance(error, OSError) and (theirs := self.of(error)) is not error:
+            raise theirs from None
 
 
 _EVERYWHERE: dict[int, type[Exception]] = {
@@ -234,20 +241,24 @@ class Semaphore(_Named):
         flags, self._mode, value = index(flags), index(mode), index(initial_value)
         if not 0 <= value < 2**32:  # C's unsigned int would make another value of it
             value = 2**32 - 1
-        sem = self._open(name, flags, lambda free: libc.sem_open(free, flags, self._mode, value))
+        sem = self._open(name, flags, lambda chosen: libc.sem_open(chosen, flags, self._mode, value))
         self._semaphore = _Semaphore(self._name, sem)
 
     def acquire(self, timeout: float | None = None) -> None:
         """Take one off the value, when it is above 0; BusyError if that takes longer than the timeout."""
         seconds, semaphore = _check_timeout(timeout), self._semaphore or self._refuse()
-        with _using:
+        try:
             semaphore.acquire(timeout=seconds)
+        except OSError as error:
+            raise _using.of(error) from None
 
     def release(self) -> None:
         """Add one to the value, and wake one who waits."""
         semaphore = self._semaphore or self._refuse()
-        with _using:
+        try:
             semaphore.release()
+        except OSError as error:
+            raise _using.of(error) from None
 
     @property
     def value(self) -> int:
@@ -266,7 +277,7 @@ class Semaphore(_Named):
         """Remove the name; it goes when nobody has it open."""
         unlink_semaphore(self._name)
 
-    def __enter__(self) -> Semaphore:  # noqa: PYI034 - posix_ipc's own
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 
@@ -296,7 +307,7 @@ class SharedMemory(_Named):
         if size and read_only:
             raise ValueError("memory that is opened to be read cannot be given a size")
         access = flags | (O_RDONLY if read_only else O_RDWR)
-        self._fd, made = self._open(name, flags, lambda free: _open_memory(free, access, self._mode))
+        self._fd, made = self._open(name, flags, lambda chosen: _open_memory(chosen, access, self._mode))
         if size:
             try:
                 with _opening:
@@ -383,7 +394,7 @@ class MessageQueue(_Named):
         access = flags | (O_RDWR if self._read and self._write else O_RDONLY if self._read else O_WRONLY)
         limits = libc.MqAttr(mq_maxmsg=index(max_messages), mq_msgsize=index(max_message_size))
         attr = limits if flags & O_CREAT else None
-        mqdes = self._open(name, flags, lambda free: libc.mq_open(free, access, self._mode, attr))
+        mqdes = self._open(name, flags, lambda chosen: libc.mq_open(chosen, access, self._mode, attr))
         self._queue = _Queue(self._name, mqdes)
         self._max_messages = libc.mq_getattr(mqdes).mq_maxmsg
         self._max_message_size = self._queue.max_size
@@ -398,16 +409,20 @@ class MessageQueue(_Named):
             raise ValueError(
                 f"the priority is {priority}: it must be from 0 to QUEUE_PRIORITY_MAX, {QUEUE_PRIORITY_MAX}"
             )
-        with _using:
+        try:
             queue.send(text, priority, seconds)
+        except OSError as error:
+            raise _using.of(error) from None
 
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
         """Receive a message and its priority; BusyError if none comes within the timeout."""
         seconds, queue = _check_timeout(timeout), self._queue or self._refuse()
         if not self._read:
             raise PermissionsError(errno.EACCES, f"{self!r} is not open for reading")
-        with _using:
+        try:
             return queue.receive(seconds)
+        except OSError as error:
+            raise _using.of(error) from None
 
     def request_notification(self, notification: int | tuple[Callable[[Any], object], Any] | None = None) -> None:
         """Ask to be told once that a message has come to the empty queue; None withdraws that.
