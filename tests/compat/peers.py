@@ -89,10 +89,10 @@ def converse(
         _until_said(said[0], "iteration 0", one)
         with said[1].open("w") as out:
             done = subprocess.run(
-                conclusion, cwd=folder, env=second, stdout=out, stderr=out, check=False, timeout=4 * DEADLINE
+                conclusion, cwd=folder, env=second, stdout=out, stderr=out, check=False, timeout=8 * DEADLINE
             )
         assert done.returncode == 0, said[1].read_text()[-2000:]
-        assert one.wait(4 * DEADLINE) == 0, said[0].read_text()[-2000:]
+        assert one.wait(8 * DEADLINE) == 0, said[0].read_text()[-2000:]
     finally:
         one.kill()
         one.wait()

@@ -45,7 +45,7 @@ def test_the_peer_s_own_tests_pass_and_the_peer_itself_is_not_there(peer: Peer, 
             capture_output=True,
             text=True,
             check=True,
-            timeout=4 * DEADLINE,
+            timeout=8 * DEADLINE,
         )
     print(done.stderr[-200:])
     result = json.loads(done.stdout)
