@@ -503,7 +503,6 @@ def test_one_process_is_told_and_others_are_busy(queue: ours.MessageQueue, fork:
     queue.request_notification()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_a_call_raises_goes_where_threads_have_it(
     queue: ours.MessageQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

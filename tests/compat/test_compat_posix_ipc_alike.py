@@ -211,8 +211,11 @@ def test_making_with_settings(kind: str, settings: dict[str, Any]) -> None:
 def test_what_exists_keeps_its_value_and_limits_and_memory_gets_the_size_asked_for() -> None:
     for module in (theirs, ours):
         made = module.Semaphore(NAME, module.O_CREX, initial_value=3)
-        assert module.Semaphore(NAME, module.O_CREAT, initial_value=9).value == 3
+        found = module.Semaphore(NAME, module.O_CREAT, initial_value=9)
+        assert found.value == 3
         made.unlink()
+        made.close()
+        found.close()
         queue = module.MessageQueue(NAME, module.O_CREX, **SMALL)
         again = module.MessageQueue(NAME, module.O_CREAT, max_messages=1, max_message_size=1)
         assert (again.max_messages, again.max_message_size) == (2, 16)
@@ -255,6 +258,7 @@ def test_timeouts(call: str, timeout: Any) -> None:
                 return semaphore.acquire(timeout)
             finally:
                 semaphore.unlink()
+                semaphore.close()
         queue = module.MessageQueue(NAME, module.O_CREX, max_messages=1, max_message_size=8)
         try:
             if call == "receive":
