@@ -13,6 +13,7 @@ from unixipc import libc
 LEDGER = Path(__file__).parent.parent / "docs" / "ledger.md"
 ROW = re.compile(r"\| `(\w+)` \| (\w[\w ]*) \| ?(.*?) ?\|")
 OURS = {
+    "mq_notify_fd": "mq_notify, by a descriptor",
     "mq_receive_many": "mq_receive, many times in one call",
     "mq_send_many": "mq_send, many times in one call",
     "msgrcv_into": "msgrcv, into memory of one's own",

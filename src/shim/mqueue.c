@@ -3,9 +3,15 @@
 
 #include <mqueue.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/netlink.h>
+#define mq_attr linux_mq_attr /* the C library has its own */
+#include <linux/mqueue.h>
+#undef mq_attr
 
 static void attr_out(const struct mq_attr *from, struct uipc_mq_attr *to) {
     to->flags = from->mq_flags;
@@ -130,4 +136,24 @@ int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event) {
         uipc_sigevent_in(event, &sevp);
     }
     return uipc_result((int)syscall(SYS_mq_notify, mqdes, event == NULL ? NULL : &sevp));
+}
+
+/* What the C library waits at for SIGEV_THREAD: the kernel sends the cookie to a netlink socket. */
+int uipc_mq_notify_fd(int mqdes) {
+    char cookie[NOTIFY_COOKIE_LEN] = {0};
+    struct sigevent sevp;
+    const int fd = uipc_result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (fd < 0) {
+        return fd;
+    }
+    memset(&sevp, 0, sizeof sevp);
+    sevp.sigev_notify = SIGEV_THREAD;
+    sevp.sigev_signo = fd;
+    sevp.sigev_value.sival_ptr = cookie;
+    const int result = uipc_result((int)syscall(SYS_mq_notify, mqdes, &sevp));
+    if (result < 0) {
+        (void)close(fd);
+        return result;
+    }
+    return fd;
 }

@@ -234,6 +234,7 @@ int64_t uipc_mq_receive_many(int mqdes, int64_t *prios, size_t *sizes, void *tex
 int uipc_mq_getattr(int mqdes, struct uipc_mq_attr *attr);
 int uipc_mq_setattr(int mqdes, const struct uipc_mq_attr *newattr, struct uipc_mq_attr *oldattr);
 int uipc_mq_notify(int mqdes, const struct uipc_sigevent *event);
+int uipc_mq_notify_fd(int mqdes);
 
 /* semaphore.c: sem_overview(7). What lies at an address is looked at before each use, and -EINVAL when it is none. */
 int64_t uipc_sem_size(void);

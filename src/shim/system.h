@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include <linux/mman.h>
+#include <linux/mqueue.h>
 #include <linux/un.h>
 
 /* shmget(2) names these, but the header that has them cannot stand beside the C library's. */

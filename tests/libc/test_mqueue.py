@@ -304,6 +304,7 @@ def test_what_is_no_queue_is_ebadf(tmp_path: Path) -> None:
             libc.mq_getattr,
             lambda fd: libc.mq_setattr(fd, libc.MqAttr()),
             libc.mq_notify,
+            libc.mq_notify_fd,
         ]
         for call in calls:
             for wrong in (file.fileno(), -1):
@@ -575,6 +576,34 @@ def test_a_queue_does_not_notify_a_thread(queue: int) -> None:
         libc.mq_notify(queue, libc.Sigevent(libc.SIGEV_THREAD_ID, NEWS, 0, os.getpid()))
     with pytest.raises(ValueError, match="SIGEV_THREAD is not the kernel's"):
         libc.mq_notify(queue, libc.Sigevent(libc.SIGEV_THREAD, NEWS))
+
+
+def test_a_descriptor_is_told_of_a_message_or_that_the_registration_is_gone(queue: int) -> None:
+    ends: list[tuple[Callable[[], None], int]] = [
+        (lambda: libc.mq_send(queue, b"news"), libc.NOTIFY_WOKENUP),
+        (lambda: libc.mq_notify(queue), libc.NOTIFY_REMOVED),
+        (lambda: libc.mq_close(queue), libc.NOTIFY_REMOVED),
+    ]
+    for end, code in ends:
+        told = libc.mq_notify_fd(queue)
+        assert not os.get_inheritable(told)
+        with refused(errno.EBUSY, "a process is registered already"):
+            libc.mq_notify_fd(queue)
+        assert libc.ppoll([(told, select.POLLIN)], 0) == []
+        end()
+        cookie = os.read(told, libc.NOTIFY_COOKIE_LEN)
+        assert (len(cookie), cookie[-1]) == (libc.NOTIFY_COOKIE_LEN, code)
+        os.close(told)
+        if code == libc.NOTIFY_WOKENUP:
+            drain(queue)
+
+
+@pytest.mark.parametrize("wrong", ["x", None, 1.5, object()])
+def test_only_a_descriptor_has_a_queue_to_tell_of(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        libc.mq_notify_fd(wrong)
+    with pytest.raises(OverflowError):
+        libc.mq_notify_fd(2**31)
 
 
 @pytest.mark.parametrize("signum", [0, 32, 33, 65, -1])

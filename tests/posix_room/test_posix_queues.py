@@ -12,9 +12,11 @@ import selectors
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import posix_ipc
@@ -125,6 +127,7 @@ def test_a_closed_queue_says_so(name: str) -> None:
         lambda: queue.receive_many(1),
         lambda: queue.send_many([(b"", 0)]),
         lambda: queue.notify(None),
+        lambda: queue.notify_call(print),
     ]
     for use in uses:
         with pytest.raises(ValueError, match=f"<MessageQueue {name} closed> was closed"):
@@ -396,6 +399,129 @@ def test_a_message_is_told_once_and_by_whom(
     queue.notify(None)
     queue.send(b"nobody is told")
     assert NEWS not in libc.sigpending()
+
+
+# -- calls --
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Let the threads end that a test has begun, and that are on their way to it."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(DEADLINE)
+
+
+def test_a_message_to_the_empty_queue_calls_a_function_once_in_a_thread_of_its_own(
+    queue: posix.MessageQueue, threads: None
+) -> None:
+    called: SimpleQueue[tuple[object, ...]] = SimpleQueue()
+
+    def call(*arguments: object) -> None:
+        mask = libc.sigprocmask(libc.SIG_BLOCK)
+        called.put((threading.current_thread() is threading.main_thread(), mask, *arguments))
+
+    mask = libc.sigprocmask(libc.SIG_BLOCK)
+    queue.notify_call(call, "news", 42)
+    assert libc.sigprocmask(libc.SIG_BLOCK) == mask
+    with pytest.raises(OSError, match="a process is registered already"):
+        queue.notify_call(call)
+    queue.send(b"news")
+    blocked = libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP}
+    assert called.get(timeout=DEADLINE) == (False, blocked, "news", 42)
+    queue.receive()
+    queue.send(b"told already")
+    assert called.empty()
+
+
+def test_the_function_can_ask_for_the_next_call(queue: posix.MessageQueue, threads: None) -> None:
+    received: SimpleQueue[bytes] = SimpleQueue()
+
+    def call() -> None:
+        queue.notify_call(call)
+        received.put(queue.receive(0)[0])
+
+    queue.notify_call(call)
+    for number in range(100):
+        queue.send(str(number).encode())
+        assert received.get(timeout=DEADLINE) == str(number).encode()
+    queue.notify(None)
+
+
+@pytest.mark.parametrize(
+    "withdraw", [lambda queue: queue.notify(None), posix.MessageQueue.close], ids=["None", "close"]
+)
+def test_a_call_that_was_withdrawn_is_never_made_and_its_thread_ends(
+    name: str, withdraw: Callable[[posix.MessageQueue], None]
+) -> None:
+    called: list[bool] = []
+    before = set(threading.enumerate())
+    with posix.MessageQueue.create(name, max_messages=1, max_size=8) as sender:
+        receiver = posix.MessageQueue.open(name)
+        receiver.notify_call(called.append, True)
+        (thread,) = set(threading.enumerate()) - before
+        withdraw(receiver)
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+        sender.send(b"x")
+        receiver.close()
+    assert called == []
+
+
+def test_where_no_thread_can_be_begun_nothing_is_registered(
+    queue: posix.MessageQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="can't start"):
+        queue.notify_call(print)
+    told = libc.mq_notify_fd(queue.fileno())  # nobody else is registered
+    os.close(told)
+
+
+def test_the_limits_of_a_queue_for_which_none_were_asked_are_those_that_it_can_have(
+    ipc_namespace: processes.IpcLimits,
+) -> None:
+    Path("/proc/sys/fs/mqueue/msg_max").write_text("5")
+    assert posix.default_limit("msg") == 5
+    with posix.MessageQueue.create(NAME) as queue:
+        queue.unlink()
+        assert queue.status().max_messages == 5
+        assert queue.max_size == posix.default_limit("msgsize")
+
+
+# -- signals that end a wait --
+
+
+class Interrupted(posix.MessageQueue):
+    resumes = False
+
+
+@pytest.mark.parametrize("call", ["send", "receive"])
+@pytest.mark.parametrize("timeout", [None, DEADLINE])
+def test_a_wait_ends_with_a_signal_where_a_subclass_says_so(
+    name: str, fork: Fork, gate: Callable[[], Gate], timeout: float | None, call: str
+) -> None:
+    ready = gate()
+
+    def child() -> int | None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        with Interrupted.create(name, max_messages=1, max_size=8) as queue:
+            if call == "send":
+                queue.send(b"full")
+            ready.open()
+            with pytest.raises(InterruptedError) as caught:
+                queue.send(b"x", 0, timeout) if call == "send" else queue.receive(timeout)
+        return caught.value.errno
+
+    waiting = fork(child)
+    ready.wait()
+    until_blocked(waiting)
+    waiting.kill(libc.SIGUSR1)
+    assert waiting.result() == errno.EINTR
 
 
 # -- a model --

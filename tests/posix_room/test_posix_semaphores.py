@@ -352,6 +352,31 @@ def test_what_the_handler_raises_comes_out_of_the_wait(
         child.result()
 
 
+class Interrupted(posix.Semaphore):
+    resumes = False
+
+
+@pytest.mark.parametrize("timeout", [None, DEADLINE])
+def test_a_wait_ends_with_a_signal_where_a_subclass_says_so(
+    name: str, fork: Fork, gate: Callable[[], Gate], timeout: float | None
+) -> None:
+    ready = gate()
+
+    def acquire() -> int | None:
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
+        with Interrupted.create(name, 0) as interrupted:
+            ready.open()
+            with pytest.raises(InterruptedError) as caught:
+                interrupted.acquire(timeout=timeout)
+        return caught.value.errno
+
+    child = fork(acquire)
+    ready.wait()
+    until_blocked(child)
+    child.kill(libc.SIGUSR1)
+    assert child.result() == errno.EINTR
+
+
 def test_a_semaphore_of_one_keeps_a_counter_right(memory: libc.Mapping, fork: Fork) -> None:
     with posix.UnnamedSemaphore.create(memory, 1, offset=64) as lock:
 

@@ -54,6 +54,7 @@ from unixipc.libc.mqueue import MqAttr as MqAttr
 from unixipc.libc.mqueue import mq_close as mq_close
 from unixipc.libc.mqueue import mq_getattr as mq_getattr
 from unixipc.libc.mqueue import mq_notify as mq_notify
+from unixipc.libc.mqueue import mq_notify_fd as mq_notify_fd
 from unixipc.libc.mqueue import mq_open as mq_open
 from unixipc.libc.mqueue import mq_receive as mq_receive
 from unixipc.libc.mqueue import mq_receive_many as mq_receive_many

@@ -265,3 +265,12 @@ def mq_notify(mqdes: int, sevp: Sigevent | None = None) -> None:
         raise TypeError(f"sevp is a Sigevent, not {sevp!r}")
     event = ffi.NULL if sevp is None else sevp._for_c("mq_notify")
     check(lib.uipc_mq_notify(index(mqdes), event), "mq_notify", mqdes, advice=_NOTIFYING)
+
+
+def mq_notify_fd(mqdes: int) -> int:
+    """Have a descriptor of its own told once when a message comes to the empty queue, and return it (mq_notify(2)).
+
+    It is what the C library waits at for SIGEV_THREAD. It becomes readable, and a read of NOTIFY_COOKIE_LEN bytes ends
+    with NOTIFY_WOKENUP; or with NOTIFY_REMOVED, if the registration was withdrawn. It is close-on-exec.
+    """
+    return check(lib.uipc_mq_notify_fd(index(mqdes)), "mq_notify_fd", mqdes, advice=_NOTIFYING)

@@ -9,5 +9,6 @@ by its name where it is loaded. What is made has the mode asked for less the uma
 from unixipc.posix.memory import SharedMemory as SharedMemory
 from unixipc.posix.queues import MessageQueue as MessageQueue
 from unixipc.posix.queues import QueueStatus as QueueStatus
+from unixipc.posix.queues import default_limit as default_limit
 from unixipc.posix.semaphores import Semaphore as Semaphore
 from unixipc.posix.semaphores import UnnamedSemaphore as UnnamedSemaphore

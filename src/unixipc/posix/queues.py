@@ -8,7 +8,8 @@ import os
 import select
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from threading import Thread
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVarTuple
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_DEFAULTS = Path("/proc/sys/fs/mqueue")
+_Arguments = TypeVarTuple("_Arguments")
+
+_LIMITS = Path("/proc/sys/fs/mqueue")
 _NO_TIME = {select.POLLIN: "it was empty all the time", select.POLLOUT: "it was full all the time"}
 _AT_ONCE = 0  # as a time of CLOCK_REALTIME it has long passed, so that a call does what it can, and does not wait
 _STEP = 64  # messages that are tried at a time where they may have to wait for room
@@ -44,6 +47,9 @@ class MessageQueue(Fronted, PosixObject):
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
     up. By its `fileno` it goes into `select`, `selectors` and event loops. A forked child may use it, too.
     """
+
+    resumes: ClassVar[bool] = True
+    """Whether waits go on after signals; where a subclass says False, they end with InterruptedError."""
 
     def __init__(self, name: str, mqdes: int) -> None:
         self._name = name
@@ -197,14 +203,33 @@ class MessageQueue(Fronted, PosixObject):
         event = None if signum is None else libc.Sigevent(libc.SIGEV_SIGNAL, signum, value)
         libc.mq_notify(self.fileno(), event)
 
+    def notify_call(self, function: Callable[[*_Arguments], object], *arguments: *_Arguments) -> None:
+        """Have a function called once, in a new thread, when a message comes to the empty queue (SIGEV_THREAD).
+
+        All else is as with `notify`, whose None also withdraws this. The thread is there from now on, blocks all
+        signals, so that none that somebody else waits for comes to it, and does not keep the process from its end.
+        """
+        mask = libc.sigprocmask(libc.SIG_BLOCK, libc.SignalSet.full())  # the thread inherits it
+        try:
+            told = libc.mq_notify_fd(self.fileno())
+            try:
+                Thread(target=_call_when_told, args=(told, function, arguments), daemon=True).start()
+            except BaseException:
+                self.notify(None)
+                os.close(told)
+                raise
+        finally:
+            libc.sigprocmask(libc.SIG_SETMASK, mask)
+
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[str, int]]:
         return type(self)._open, (self._name, fcntl.fcntl(self.fileno(), fcntl.F_GETFL) & os.O_ACCMODE)
 
     def _wait(self, error: OSError, deadline: Deadline | None, event: int, call: str, timeout: float | None) -> None:
         """Let a call be made again: at once after a signal (PEP 475), and otherwise when it may succeed."""
-        if error.errno is None:  # a handler raised it
+        interrupted = isinstance(error, InterruptedError)
+        if error.errno is None or (interrupted and not self.resumes):  # without errno, a handler raised it
             raise error
-        if deadline is None or isinstance(error, InterruptedError):
+        if deadline is None or interrupted:
             return
         left = deadline.left()
         if left == 0:
@@ -212,18 +237,28 @@ class MessageQueue(Fronted, PosixObject):
         try:
             libc.ppoll([(self.fileno(), event)], left)
         except InterruptedError as interruption:
-            if interruption.errno is None:
+            if interruption.errno is None or not self.resumes:
                 raise
+
+
+def default_limit(of: Literal["msg", "msgsize"]) -> int:
+    """Tell how many messages, or how many bytes in one, a queue may have for which nothing else was asked."""
+    return min(int((_LIMITS / f"{of}_{limit}").read_text()) for limit in ("default", "max"))
+
+
+def _call_when_told(told: int, function: Callable[[*_Arguments], object], arguments: tuple[*_Arguments]) -> None:
+    try:
+        cookie = os.read(told, libc.NOTIFY_COOKIE_LEN)
+    finally:
+        os.close(told)
+    if cookie[-1] == libc.NOTIFY_WOKENUP:  # and not NOTIFY_REMOVED
+        function(*arguments)
 
 
 def _limits(max_messages: int | None, max_size: int | None) -> libc.MqAttr | None:
     if max_messages is None and max_size is None:
         return None
     return libc.MqAttr(
-        mq_maxmsg=_default("msg") if max_messages is None else max_messages,
-        mq_msgsize=_default("msgsize") if max_size is None else max_size,
+        mq_maxmsg=default_limit("msg") if max_messages is None else max_messages,
+        mq_msgsize=default_limit("msgsize") if max_size is None else max_size,
     )
-
-
-def _default(limit: str) -> int:
-    return int((_DEFAULTS / f"{limit}_default").read_text())

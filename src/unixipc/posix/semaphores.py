@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
@@ -44,6 +44,9 @@ class _Acquirable(Fronted):
 
     __slots__ = ()
 
+    resumes: ClassVar[bool] = True
+    """Whether waits go on after signals; where a subclass says False, they end with InterruptedError."""
+
     _sem: libc.Sem | None
 
     def _open_sem(self) -> libc.Sem:
@@ -69,9 +72,10 @@ class _Acquirable(Fronted):
                     return libc.sem_trywait(sem)
                 return libc.sem_clockwait(sem, libc.CLOCK_MONOTONIC, time.monotonic() + left)
             except (InterruptedError, TimeoutError, BlockingIOError) as error:
-                if error.errno is None:  # a handler raised it
+                interrupted = isinstance(error, InterruptedError)
+                if error.errno is None or (interrupted and not self.resumes):  # without errno, a handler raised it
                     raise
-                if not isinstance(error, InterruptedError):
+                if not interrupted:
                     raise failure(errno.ETIMEDOUT, "acquire", self, timeout, advice=_NO_TIME) from None
 
     @front

@@ -1,0 +1,7 @@
+"""posix_ipc, for a Python that has this folder on PYTHONPATH: the drop-in."""
+
+import sys
+
+from unixipc.compat import posix_ipc
+
+sys.modules[__name__] = posix_ipc
