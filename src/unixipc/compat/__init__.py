@@ -1,1 +1,1 @@
-"""Other packages' interfaces on top of ours: a program changes one import, and keeps the rest (docs/compat.md)."""
+"""Drop-in replacements for other packages: the same names and semantics, over the rooms of this one."""
