@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc.compat.sysv_ipc.errors import USING, NotAttachedError, translating
-from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, find
+from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, bytes_of, find
 from unixipc.libc.arguments import int_argument
 
 if TYPE_CHECKING:
@@ -124,13 +124,10 @@ class SharedMemory(libc.Exporter, IpcObject):
 
     def write(self, s: str | Buffer | None = None, offset: int = 0, *, some_bytes: str | Buffer | None = None) -> None:
         """Write bytes from `offset` on: `s`, which the peer's documentation calls `some_bytes`."""
-        data, view, start = s if some_bytes is None else some_bytes, self._view(), index(offset)
-        if data is None or (s is not None and some_bytes is not None):
+        given = s if some_bytes is None else some_bytes
+        if given is None or (s is not None and some_bytes is not None):
             raise TypeError("write() takes the bytes once, as s or as some_bytes")
-        if isinstance(data, str):
-            data = data.encode()
-        if not isinstance(data, bytes):
-            data = memoryview(data).cast("B")
+        data, view, start = bytes_of(given), self._view(), index(offset)
         if view.readonly:
             raise PermissionError(errno.EACCES, f"{self!r} is attached read-only")
         if not 0 <= start <= len(view) - len(data):

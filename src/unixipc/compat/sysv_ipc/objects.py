@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, Never, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Never, NoReturn, Self, TypeGuard, TypeVar, overload
 
 from unixipc import libc
 from unixipc.compat.sysv_ipc.errors import translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Buffer
 
 _T = TypeVar("_T")
 
@@ -100,6 +102,23 @@ class IpcObject:
         raise NotImplementedError
 
 
+def is_long(value: object) -> TypeGuard[int]:
+    """Tell whether it is an int that fits a C long: the peer takes all others for no numbers."""
+    return isinstance(value, int) and -(2**63) <= value < 2**63
+
+
+def bytes_of(data: str | Buffer) -> bytes | memoryview:
+    """Take what the peer takes for bytes: any contiguous buffer, or a str, as UTF-8."""
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, bytes):
+        return data
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not contiguous: make bytes() of it first")
+    return view.cast("B") if view.nbytes else b""
+
+
 def find(key: int | None, flags: int, get: Callable[[int], int]) -> tuple[int, int]:
     """Get the id of a key, or of a random one that is free where it is None, and return both."""
     if flags & IPC_EXCL and not flags & IPC_CREAT:
@@ -111,7 +130,7 @@ def find(key: int | None, flags: int, get: Callable[[int], int]) -> tuple[int, i
             key = 1 + secrets.randbelow(2**15 - 1)
             with suppress(FileExistsError):
                 return key, get(key)
-    if not isinstance(key, int):
+    if not is_long(key):
         raise TypeError("Key must be an integer or None")
     if not KEY_MIN <= key <= KEY_MAX:
         raise ValueError(f"Key must be between {KEY_MIN} (KEY_MIN) and {KEY_MAX} (KEY_MAX)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unixipc import libc
 from unixipc.compat.sysv_ipc.errors import USING, translated, translating
-from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, Writable, find
+from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, Writable, bytes_of, find
 from unixipc.libc.arguments import int_argument
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class MessageQueue(IpcObject):
         mtype = int_argument(type, "type")
         if mtype <= 0:
             raise ValueError("The type must be > 0")
-        text = memoryview(message.encode() if isinstance(message, str) else message)
-        if text.nbytes > self._max_message_size:
+        text = bytes_of(message)
+        if len(text) > self._max_message_size:
             raise ValueError(f"The message length exceeds queue's max_message_size ({self._max_message_size})")
         try:
             libc.msgsnd(self._id, mtype, text, 0 if block else libc.IPC_NOWAIT)

@@ -10,7 +10,7 @@ from typing import Self
 
 from unixipc import libc
 from unixipc.compat.sysv_ipc.errors import OUT_OF_RANGE, TimedOutError, translated, translating
-from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, find
+from unixipc.compat.sysv_ipc.objects import IPC_CREX, IpcObject, ReadOnly, find, is_long
 from unixipc.libc.arguments import int_argument
 
 SEMAPHORE_VALUE_MAX = 32767  # SEMVMX
@@ -44,7 +44,7 @@ def _get(key: int, flags: int, mode: int, value: int) -> int:
 def _check_timeout(timeout: object) -> float | None:
     if timeout is None:
         return None
-    if not isinstance(timeout, int | float) or not timeout >= 0:
+    if not (is_long(timeout) or isinstance(timeout, float)) or not timeout >= 0:
         raise TypeError("The timeout must be None or a non-negative number")
     return timeout if timeout < _FOR_EVER else None
 
