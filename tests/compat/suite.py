@@ -1,0 +1,27 @@
+"""Run a peer's own tests: `python suite.py NAME`, in the folder of its source.
+
+What came of them, and what NAME was, goes to the standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unittest
+from pathlib import Path
+
+name = sys.argv[1]
+tests = unittest.defaultTestLoader.discover("tests", top_level_dir=".")
+result = unittest.TextTestRunner(stream=sys.stderr).run(tests)
+mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
+json.dump(
+    {
+        "run": result.testsRun,
+        "failed": [str(test) for test, _ in result.failures + result.errors]
+        + list(map(str, result.unexpectedSuccesses)),
+        "skipped": [str(test) for test, _ in result.skipped],
+        "file": sys.modules[name].__file__,
+        "extensions": [path for path in mapped if Path(path).name.startswith(f"{name}.")],
+    },
+    sys.stdout,
+)
