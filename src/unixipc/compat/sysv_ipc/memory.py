@@ -92,16 +92,20 @@ class SharedMemory(libc.Exporter, IpcObject):
         self._attachments.append((attachment, memoryview(attachment)))
 
     def _fill(self, character: bytes) -> None:
-        view = self._view()
+        view = self._current()[1]
         some = character * min(len(view), _FILLED_AT_ONCE)
         for start in range(0, len(view), len(some)):
             part = view[start : start + len(some)]
             part[:] = some[: len(part)]
 
-    def _view(self) -> memoryview:
-        if not self._attachments:
-            raise NotAttachedError(errno.EINVAL, f"{self!r} is not attached: attach() it first")
-        return self._attachments[-1][1]
+    def _current(self) -> tuple[_Attachment, memoryview]:
+        try:
+            return self._attachments[-1]
+        except IndexError:
+            raise self._not_attached() from None
+
+    def _not_attached(self) -> NotAttachedError:
+        return NotAttachedError(errno.EINVAL, f"{self!r} is not attached: attach() it first")
 
     def attach(self, address: int | None = None, flags: int = 0) -> None:
         """Attach it once more, at an address or anywhere; for each time, it has to be detached."""
@@ -109,13 +113,15 @@ class SharedMemory(libc.Exporter, IpcObject):
 
     def detach(self) -> None:
         """Detach it. Views that are still held stay valid, and keep it attached for the kernel."""
-        if not self._attachments:
-            raise NotAttachedError(errno.EINVAL, f"{self!r} is not attached")
-        libc.shmdt(self._attachments.pop()[0])
+        try:
+            attachment = self._attachments.pop()[0]
+        except IndexError:
+            raise self._not_attached() from None
+        libc.shmdt(attachment)
 
     def read(self, byte_count: int = 0, offset: int = 0) -> bytes:
         """Read so many bytes, or as many as there are, from `offset` on; 0 stands for all."""
-        view, count, start = self._view(), index(byte_count), index(offset)
+        view, count, start = self._current()[1], index(byte_count), index(offset)
         if not 0 <= start < len(view):
             raise ValueError("The offset must be less than the segment size")
         if count < 0:
@@ -127,7 +133,7 @@ class SharedMemory(libc.Exporter, IpcObject):
         given = s if some_bytes is None else some_bytes
         if given is None or (s is not None and some_bytes is not None):
             raise TypeError("write() takes the bytes once, as s or as some_bytes")
-        data, view, start = bytes_of(given), self._view(), index(offset)
+        data, view, start = bytes_of(given), self._current()[1], index(offset)
         if view.readonly:
             raise PermissionError(errno.EACCES, f"{self!r} is attached read-only")
         if not 0 <= start <= len(view) - len(data):
@@ -140,8 +146,7 @@ class SharedMemory(libc.Exporter, IpcObject):
 
     @property
     def _exported(self) -> _Attachment:
-        self._view()
-        return self._attachments[-1][0]
+        return self._current()[0]
 
     @property
     def _attached(self) -> bool:
@@ -149,7 +154,7 @@ class SharedMemory(libc.Exporter, IpcObject):
 
     @property
     def _address(self) -> int:
-        return self._attachments[-1][0].address if self._attachments else 0
+        return self._current()[0].address if self._attachments else 0
 
     @property
     def _status(self) -> libc.ShmidDs:
