@@ -890,6 +890,33 @@ static PyType_Spec memory_spec = {
     .slots = memory_slots,
 };
 
+/* -- what shows memory that it does not own for all its life; Python 3.12 on would have __buffer__ for it -- */
+
+static int exporter_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    PyObject *const exported = PyObject_GetAttrString(self, "_exported");
+    int result = -1;
+    view->obj = NULL;
+    if (exported != NULL && Py_EnterRecursiveCall(" while asking for a buffer") == 0) {
+        result = PyObject_GetBuffer(exported, view, flags);
+        Py_LeaveRecursiveCall();
+    }
+    Py_XDECREF(exported);
+    return result;
+}
+
+static PyType_Slot exporter_slots[] = {
+    {Py_tp_doc, "A base for classes whose buffer is that of their `_exported`, which the view then pins."},
+    {Py_bf_getbuffer, exporter_getbuffer},
+    {0, NULL},
+};
+
+static PyType_Spec exporter_spec = {
+    .name = "unixipc._cpython.Exporter",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = exporter_slots,
+};
+
 static PyMethodDef functions[] = {
     {"mmap", map, METH_VARARGS, mmap_doc},
     {"shmat", attach, METH_VARARGS, shmat_doc},
@@ -904,5 +931,8 @@ int uipc_add_memory(PyObject *module) {
     if (memory == NULL || PyModule_AddObjectRef(module, "Memory", memory) < 0) {
         return -1;
     }
-    return PyModule_AddFunctions(module, functions);
+    PyObject *const exporter = PyType_FromModuleAndSpec(module, &exporter_spec, NULL);
+    const int added = exporter == NULL ? -1 : PyModule_AddObjectRef(module, "Exporter", exporter);
+    Py_XDECREF(exporter);
+    return added < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

@@ -8,6 +8,7 @@ from unixipc._check import IdentifierRemovedError as IdentifierRemovedError
 from unixipc._check import NotRecoverableError as NotRecoverableError
 from unixipc._check import OwnerDiedError as OwnerDiedError
 from unixipc._cpython import RTLD_DEFAULT as RTLD_DEFAULT
+from unixipc._cpython import Exporter as Exporter
 from unixipc._cpython import Library as Library
 from unixipc.constants import *
 from unixipc.libc.delivery import Handler as Handler
