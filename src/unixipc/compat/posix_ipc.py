@@ -298,7 +298,7 @@ class SharedMemory(_Named):
         flags: int = 0,
         mode: int = 0o600,
         size: int = 0,
-        read_only: bool = False,  # noqa: FBT001, FBT002 - posix_ipc's own
+        read_only: bool = False,
     ) -> None:
         self._fd = -1
         flags, self._mode, size = index(flags), index(mode), index(size)
@@ -385,8 +385,8 @@ class MessageQueue(_Named):
         mode: int = 0o600,
         max_messages: int = QUEUE_MESSAGES_MAX_DEFAULT,
         max_message_size: int = QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
-        read: bool = True,  # noqa: FBT001, FBT002 - posix_ipc's own
-        write: bool = True,  # noqa: FBT001, FBT002 - posix_ipc's own
+        read: bool = True,
+        write: bool = True,
     ) -> None:
         flags, self._mode, self._read, self._write = index(flags), index(mode), bool(read), bool(write)
         if not (self._read or self._write):
