@@ -13,6 +13,7 @@ import gc
 import os
 import random
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unixipc import inventory, libc, posix, processes, signals, sysv
+from unixipc import inventory, libc, memory, pipes, posix, processes, signals, sockets, sysv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -369,6 +370,73 @@ def _receiver(chance: Random) -> None:
         libc.sigprocmask(libc.SIG_UNBLOCK, {SIGNAL})
         assert received.receive(timeout=1).si_value == 7
         libc.sigprocmask(libc.SIG_BLOCK, {SIGNAL})
+
+
+# -- memory, pipes, sockets --
+
+
+@kind("memory.Mapping", share=50)
+def _mapping(chance: Random) -> None:
+    data, size = chance.randbytes(50), libc.PAGE_SIZE * chance.randrange(1, 5)
+    with memory.Mapping.anonymous(size, shared=chance.random() < 0.5, guarded=chance.random() < 0.5) as mapping:
+        memoryview(mapping)[:50] = data
+        mapping.protect(libc.PROT_READ, slice(0, libc.PAGE_SIZE))
+        assert bytes(memoryview(mapping)[:50]) == data
+
+
+@kind("memory.MemoryFile", share=50)
+def _memory_file(chance: Random) -> None:
+    data = chance.randbytes(50)
+    with memory.MemoryFile.create(libc.PAGE_SIZE) as file:
+        with file.map(access="write") as mapping:
+            memoryview(mapping)[:50] = data
+        file.seal(libc.F_SEAL_WRITE)
+        with file.map() as mapping:
+            assert bytes(memoryview(mapping)[:50]) == data
+
+
+@kind("pipes.pipe")
+def _pipe_ends(chance: Random) -> None:
+    data = chance.randbytes(chance.randrange(1, 1000))
+    with pipes.pipe(packets=chance.random() < 0.5) as (reader, writer):
+        writer.write(data, timeout=1)
+        assert reader.read(timeout=1) == data
+
+
+@kind("pipes.Fifo", share=50)
+def _fifo_object(chance: Random) -> None:
+    data = chance.randbytes(50)
+    with pipes.Fifo.create(FOLDER / "fifo object") as fifo, fifo.ends() as (reader, writer):
+        writer.write(data)
+        assert reader.read_exactly(50) == data
+        fifo.unlink()
+
+
+@kind("pipes.pipeline", share=1)
+def _pipeline(chance: Random) -> None:
+    assert pipes.run("cat", input=b"x", timeout=10).output == b"x"
+
+
+@kind("sockets.pair", share=50)
+def _sockets(chance: Random) -> None:
+    data = chance.randbytes(50)
+    kind = chance.choice([socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
+    ours, theirs = sockets.pair(kind)
+    with ours, theirs:
+        theirs.send_message(data, descriptors=[ours.fileno(), theirs.fileno()])
+        with ours.receive_message(100, max_descriptors=2) as message:
+            assert message.data == data
+
+
+@kind("sockets.listen", share=50)
+def _listen(chance: Random) -> None:
+    address = sockets.abstract(NAME) if chance.random() < 0.5 else FOLDER / "socket"
+    with sockets.listen(address) as listening, sockets.connect(address) as ours, listening.accept()[0] as theirs:
+        ours.send_message(b"x")
+        assert theirs.receive_message(1).data == b"x"
+        assert ours.peer_credentials().pid == os.getpid()
+        if isinstance(address, Path):
+            listening.unlink()
 
 
 # -- processes --
