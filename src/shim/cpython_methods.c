@@ -79,6 +79,19 @@ static bool was_error(int error) {
     return is_it;
 }
 
+/* Whether a signal has interrupted a wait that goes on afterwards, as its class says; then the exception is cleared. */
+static bool goes_on(PyObject *self) {
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *const resumes = PyObject_GetAttrString(self, "resumes");
+    const bool is_wanted = resumes != NULL && PyObject_IsTrue(resumes) == 1;
+    Py_XDECREF(resumes);
+    PyErr_Restore(type, value, traceback);
+    return is_wanted && was_error(EINTR);
+}
+
 typedef PyObject *method_front(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
                                PyObject *names);
 
@@ -202,7 +215,7 @@ static PyObject *posix_send(PyObject *self, PyTypeObject *type, PyObject *const 
     struct fronted *const queue = fronted_of(self);
     if (is_open_queue(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
         PyObject *const sent = call_front(uipc_mq_send_front, type, queue->fd, args[0], count > 1 ? args[1] : NULL);
-        if (sent != NULL || !was_error(EINTR)) {
+        if (sent != NULL || !goes_on(self)) {
             return sent;
         }
     }
@@ -214,7 +227,7 @@ static PyObject *posix_receive(PyObject *self, PyTypeObject *type, PyObject *con
     struct fronted *const queue = fronted_of(self);
     if (is_open_queue(queue) && queue->size != NULL && waits_for_ever(args, count, 0, names)) {
         PyObject *const received = call_front(uipc_mq_receive_front, type, queue->fd, queue->size, NULL);
-        if (received != NULL || !was_error(EINTR)) {
+        if (received != NULL || !goes_on(self)) {
             return received;
         }
     }
