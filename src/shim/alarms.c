@@ -77,6 +77,24 @@ static int arm(struct alarm *alarm, uint64_t *mask) {
     return 0;
 }
 
+static void was_mistaken(const siginfo_t *info, uint64_t *mask) {
+    const int tid = this_thread();
+    for (int i = 0; i < ALARMS; i++) {
+        struct alarm *const alarm = &alarms[i];
+        const int signum = info->si_signo;
+        if (atomic_load(&alarm->tid) == tid && atomic_load(&alarm->exposed) && atomic_load(&alarm->signum) == signum) {
+            *mask |= uipc_bit(signum);
+            if (syscall(SYS_rt_sigqueueinfo, getpid(), signum, info) < 0) {
+                syscall(SYS_kill, getpid(), signum); /* what kill(2) sent, only the main thread may imitate */
+            }
+            if (!atomic_load(&alarm->over)) { /* the call may not have begun, and then this signal does not end it */
+                syscall(SYS_timer_delete, atomic_load(&alarm->timer));
+                arm(alarm, mask);
+            }
+        }
+    }
+}
+
 static void give_back(struct alarm *alarm) {
     atomic_store(&alarm->exposed, false); /* or the next owner would be taken to have blocked the signal */
     atomic_store(&alarm->tid, 0);
@@ -92,6 +110,7 @@ static void forget(void) {
 int uipc_set_alarm(const struct timespec *deadline, bool restartable) {
     static atomic_bool forgetful;
     const uint64_t everything = UIPC_ALL_SIGNALS;
+    uipc_tell_of_strays(was_mistaken);
     if (!atomic_exchange(&forgetful, true)) {
         (void)pthread_atfork(NULL, NULL, forget);
     }
@@ -126,24 +145,6 @@ void uipc_clear_alarm(int number) {
         uipc_rt_sigprocmask(SIG_BLOCK, &bit, NULL);
     }
     give_back(alarm);
-}
-
-void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask) {
-    const int tid = this_thread();
-    for (int i = 0; i < ALARMS; i++) {
-        struct alarm *const alarm = &alarms[i];
-        const int signum = info->si_signo;
-        if (atomic_load(&alarm->tid) == tid && atomic_load(&alarm->exposed) && atomic_load(&alarm->signum) == signum) {
-            *mask |= uipc_bit(signum);
-            if (syscall(SYS_rt_sigqueueinfo, getpid(), signum, info) < 0) {
-                syscall(SYS_kill, getpid(), signum); /* what kill(2) sent, only the main thread may imitate */
-            }
-            if (!atomic_load(&alarm->over)) { /* the call may not have begun, and then this signal does not end it */
-                syscall(SYS_timer_delete, atomic_load(&alarm->timer));
-                arm(alarm, mask);
-            }
-        }
-    }
 }
 
 /* An alarm that comes together with a signal of somebody else's leaves it to the next call to tell of the timeout. */

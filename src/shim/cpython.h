@@ -36,7 +36,7 @@ int uipc_add_memory(PyObject *module);
 int uipc_add_library(PyObject *module);
 int uipc_add_semaphore(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
-int uipc_add_signals(PyObject *module);
+int uipc_add_fronts(PyObject *module);
 int uipc_add_methods(PyObject *module);
 
 /* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
@@ -80,6 +80,9 @@ PyMethodDef *uipc_define(const char *name, const char *signature, PyCFunction fu
 /* The front of a method, of which this function of a class is the twin. */
 PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname);
 
+uipc_front uipc_kill_front;
+uipc_front uipc_sigqueue_front;
+uipc_front uipc_sigwaitinfo_front;
 uipc_front uipc_msgsnd_front;
 uipc_front uipc_msgrcv_front;
 uipc_front uipc_msgsnd_many_front;

@@ -42,6 +42,7 @@ struct slot {
 
 static struct {
     atomic_ullong managed;        /* the signals that have a Python handler */
+    _Atomic(uipc_stray *) told;   /* who lends pokes */
     _Atomic(c_handler *) cpython; /* CPython's own C handler: trips the signal, writes the wakeup fd */
     atomic_bool started;
     pthread_t main_thread;
@@ -217,6 +218,8 @@ bool uipc_lend_poke(int signum, bool persistent) {
     return is_poke(signum, &kernel);
 }
 
+void uipc_tell_of_strays(uipc_stray *told) { atomic_store(&state.told, told); }
+
 void *uipc_poke_cookie(void) { return &state; }
 
 /* The cookie tells a poke from the same signal of somebody else's: see uipc_is_poke. */
@@ -282,10 +285,11 @@ static void look_again(unsigned int patience, uint64_t blocked, bool persistent)
  * before: so it is told again. */
 static void on_poke(int signum, siginfo_t *info, void *context) {
     const int saved_errno = errno;
-    if (!uipc_is_poke(info)) {
+    uipc_stray *const told = atomic_load(&state.told);
+    if (told != NULL && !uipc_is_poke(info)) {
         uint64_t uc_sigmask;
         memcpy(&uc_sigmask, &((ucontext_t *)context)->uc_sigmask, sizeof uc_sigmask);
-        uipc_alarm_was_mistaken(info, &uc_sigmask);
+        told(info, &uc_sigmask);
         memcpy(&((ucontext_t *)context)->uc_sigmask, &uc_sigmask, sizeof uc_sigmask);
     }
     if (on_main_thread()) {

@@ -102,6 +102,9 @@ bool uipc_is_poke(const siginfo_t *info);
  * the calls that the kernel would restart. */
 void *uipc_poke_cookie(void);
 bool uipc_lend_poke(int signum, bool persistent);
+/* Whom the handler of pokes tells of a signal of somebody else's; `mask` is what the thread blocks from then on. */
+typedef void uipc_stray(const siginfo_t *info, uint64_t *mask);
+void uipc_tell_of_strays(uipc_stray *told);
 
 /* alarms.c: pokes that end a call of this thread, for calls that the kernel gives no timeout. The number of the alarm,
  * or -EAGAIN where no timer or signal is left for it. */
@@ -110,8 +113,6 @@ void uipc_clear_alarm(int number);
 /* A call that blocks, and `arguments` for it: what it answers, or -ETIMEDOUT when the time that is left is over. `left`
  * are seconds and nanoseconds, and then what the next call has to wait. */
 int64_t uipc_until_alarm(int64_t (*call)(const void *), const void *arguments, bool restartable, int64_t left[2]);
-/* A signal of somebody else's came by as a poke would; `mask` is what the thread blocks from now on. */
-void uipc_alarm_was_mistaken(const siginfo_t *info, uint64_t *mask);
 
 /* The dispatcher was called and there is no record: true where other code saved CPython's handler and put it back in
  * place of ours (`flags` are those of the Python handler). Ours is installed again. */
