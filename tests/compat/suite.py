@@ -9,6 +9,7 @@ import json
 import sys
 import unittest
 from pathlib import Path
+from typing import Any, cast
 
 
 class Result(unittest.TextTestResult):
@@ -21,7 +22,7 @@ class Result(unittest.TextTestResult):
 
 name = sys.argv[1]
 tests = unittest.defaultTestLoader.discover("tests", top_level_dir=".")
-result = unittest.TextTestRunner(stream=sys.stderr, resultclass=Result).run(tests)
+result = unittest.TextTestRunner(stream=sys.stderr, resultclass=cast("Any", Result)).run(tests)
 assert isinstance(result, Result)
 mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
 json.dump(
