@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import warnings
 from operator import index
 from typing import NoReturn, Self
 
 from unixipc import libc
 from unixipc._check import failure
+from unixipc._closing import Holding
 from unixipc.libc.arguments import unsigned_argument
 from unixipc.memory.mappings import Access, Mapping
 from unixipc.memory.pages import check_multiple, check_size, fill_holes, huge_flags, huge_page, page_of
@@ -23,7 +23,7 @@ _SEALING = {
 }
 
 
-class MemoryFile:
+class MemoryFile(Holding):
     """A file in memory, which lives as long as somebody has a descriptor or a mapping of it.
 
     Its descriptor goes to other processes by fork, or over a socket (`socket.send_fds`), and `from_fd` takes it there.
@@ -140,16 +140,5 @@ class MemoryFile:
         state = "closed" if self._fd < 0 else f"at descriptor {self._fd}"
         return f"<{type(self).__name__} {state}>"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
     def __reduce__(self) -> NoReturn:
         raise TypeError("a file in memory has no name that a copy could find it by: send its descriptor")
-
-    def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 from unixipc import libc
 from unixipc._check import check, failure
+from unixipc._closing import Closing
 from unixipc.memory.pages import NO_HUGE_PAGE, check_multiple, check_size, fill_holes, huge_flags, huge_page, page_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _ACCESS = {
 }
 
 
-class Mapping(libc.Mapping):
+class Mapping(libc.Mapping, Closing):
     """Memory of the kernel's, mapped: `memoryview(mapping)` shows its bytes, read-only where it is.
 
     A view pins the memory: after `close` it is still valid, and the pages go with the last one. As long as there is one
@@ -206,12 +207,6 @@ class Mapping(libc.Mapping):
         if not self.closed:
             libc.munmap(self)
             self._source = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
     def _place(self, part: slice | None) -> tuple[int, int | None]:
         """Say where a part begins and how long it is, None for all of the rest."""

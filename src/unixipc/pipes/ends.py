@@ -9,13 +9,13 @@ import select
 import stat
 import sys
 import termios
-import warnings
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._closing import Closing, Holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class IncompleteReadError(EOFError):
         return type(self), (str(self), self.partial)
 
 
-class _End:
+class _End(Holding):
     """A descriptor of one end, that is closed by a with-block, and with a warning when it is dropped open."""
 
     _wrong_access = os.O_ACCMODE
@@ -118,21 +118,6 @@ class _End:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'closed' if self._fd < 0 else self._fd}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._fd >= 0:
-            try:
-                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            finally:
-                self.close()
 
 
 def _capacity_advice(code: int) -> str | None:
@@ -316,7 +301,7 @@ class Pipe(NamedTuple):
         self.close()
 
 
-class Duplex:
+class Duplex(Closing):
     """One end of two crossed pipes: what is written here is read at the other, and the other way round.
 
     A with-block closes both directions; `writer.close()` ends one.
@@ -341,14 +326,6 @@ class Duplex:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.reader!r} {self.writer!r}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def pipe(*, packets: bool = False, capacity: int | None = None) -> Pipe:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import warnings
 from contextlib import suppress
 from operator import index
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from unixipc import libc
 from unixipc._check import failure
+from unixipc._closing import Holding
 from unixipc.pipes.ends import Pipe, Reader, Writer, waiting
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _NOBODY = "nobody opened the other side"
 
 
-class Fifo:
+class Fifo(Holding):
     """A pipe with a path in the file system, which stays until somebody unlinks it.
 
     It refers to the FIFO that it was opened as, whatever becomes of the path (O_PATH), and is neither end of it:
@@ -137,18 +134,3 @@ class Fifo:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path!r}{' closed' if self.closed else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._fd >= 0:
-            try:
-                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            finally:
-                self.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import failure
+from unixipc._closing import Holding
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class SharedMemory(libc.Mapping, PosixObject):
         return type(self)._open_again, (self._name, self.readonly)
 
     __repr__ = PosixObject.__repr__
-    __del__ = PosixObject.__del__
+    __del__ = Holding.__del__
 
 
 def _check_size(size: int) -> int:

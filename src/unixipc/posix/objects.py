@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from operator import index
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from unixipc._closing import Holding
 
 
-class PosixObject:
+class PosixObject(Holding):
     """An object that processes know by its name."""
 
     __slots__ = ()
@@ -36,19 +34,6 @@ class PosixObject:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}{' closed' if self.closed else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_name") and not self.closed:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self.close()
 
 
 def check_name(name: str) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._closing import Closing
 from unixipc._cpython import Fronted, front
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
 _NO_TIME = "the value was 0 all the time"
 
@@ -133,7 +133,7 @@ class Semaphore(_Acquirable, PosixObject):
         return type(self).open, (self._name,)
 
 
-class UnnamedSemaphore(_Acquirable):
+class UnnamedSemaphore(_Acquirable, Closing):
     """A semaphore in memory of ours that processes share: a Mapping, a SharedMemory of either kind.
 
     It takes `libc.SEM_SIZE` bytes, at an `offset` that is a multiple of `libc.SEM_ALIGNMENT`, and pins the memory until
@@ -169,11 +169,3 @@ class UnnamedSemaphore(_Acquirable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'closed' if self._sem is None else f'at {self._sem.address:#x}'}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()

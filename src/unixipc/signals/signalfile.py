@@ -7,17 +7,15 @@ import os
 import select
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._closing import Holding
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.state import state
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from unixipc.signals.arguments import Signals
 
 _RECORD = libc.SIGNALFD_SIGINFO_SIZE
@@ -25,7 +23,7 @@ _AT_ONCE = 512
 _ENDING = 0.1  # a thread that was joined may take a moment to be gone
 
 
-class SignalFile:
+class SignalFile(Holding):
     """A file from which signals are received in the order of their numbers, each with its siginfo.
 
     They must be blocked in every thread of the process, since a thread that does not block them would take them away
@@ -111,19 +109,6 @@ class SignalFile:
 
     def __next__(self) -> libc.Siginfo:
         return self.receive()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self.close()
 
 
 def _blocked_everywhere(signals: Signals) -> libc.SignalSet:

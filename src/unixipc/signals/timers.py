@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
-from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from unixipc._closing import Holding
 
 _SOON = 1e-9  # the kernel takes 0 for "never"
 
 
-class Timer:
+class Timer(Holding):
     """A timer that sends a signal when its time has come, once or again and again.
 
     The signal has the si_code SI_TIMER, the timer's `id` as si_timerid, the `value` as si_value, and in si_overrun how
@@ -83,21 +79,13 @@ class Timer:
         """How often it expired again before its last signal was delivered, as that signal's si_overrun said."""
         return libc.timer_getoverrun(self.id)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or stayed behind in the parent."""
+        return self._id is None or self._owner != os.getpid()
+
     def close(self) -> None:
         """Delete the timer; twice is fine, and in a forked child there is nothing to delete."""
         timerid, self._id = self._id, None
         if timerid is not None and self._owner == os.getpid():
             libc.timer_delete(timerid)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_id", None) is not None and self._owner == os.getpid():
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Self
 
+from unixipc._closing import Holding
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
 _UCRED = struct.Struct("=iII")
 
@@ -42,7 +42,7 @@ class Credentials:
         return cls(*_UCRED.unpack(ucred))
 
 
-class Message:
+class Message(Holding):
     """What came with one `receive_message`.
 
     The descriptors are close-on-exec, and belong to the message: they are closed at the end of its with-block, or by
@@ -80,6 +80,11 @@ class Message:
         self._owned.remove(fd)
         return fd
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has no descriptor to close."""
+        return not self._owned
+
     def close(self) -> None:
         """Close the descriptors that nobody has taken over, and forget all of them; twice is fine."""
         self.descriptors, self.pidfd = (), None
@@ -93,16 +98,3 @@ class Message:
         if self.pidfd is not None:
             shown.append(f"pidfd {self.pidfd}")
         return f"<Message {'; '.join(shown)}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_owned", None):
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
-            self.close()

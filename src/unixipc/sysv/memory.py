@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
+from unixipc._closing import Holding
 from unixipc.sysv.objects import CREATE, Status, SysvObject, check_key, check_mode, new_key, permissions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SegmentStatus(Status):
     locked: bool
 
 
-class SharedMemory(libc.Attachment, SysvObject):
+class SharedMemory(libc.Attachment, SysvObject, Holding):
     """A shared memory segment, attached: `memoryview(memory)` shows its bytes, which are zeros at first.
 
     With `readonly` it is attached for reading, and so are its views. A view pins the memory: after `close` it is still
@@ -102,10 +102,7 @@ class SharedMemory(libc.Attachment, SysvObject):
         libc.shmctl(self._id, libc.IPC_SET, replace(ds, shm_perm=perm))
 
     __repr__ = SysvObject.__repr__
+    __del__ = Holding.__del__
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[int, bool]]:
         return type(self).from_id, (self._id, self.readonly)
-
-    def __del__(self) -> None:
-        if not self.closed and hasattr(self, "_id"):
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)

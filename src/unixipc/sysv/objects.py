@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import index
-from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from unixipc import libc
 from unixipc._check import Deadline
+from unixipc._closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 _T = TypeVar("_T")
 
@@ -37,7 +37,7 @@ def permissions(perm: libc.IpcPerm) -> tuple[int | None, int, int, int, int, int
     return perm.key or None, perm.uid, perm.gid, perm.cuid, perm.cgid, perm.mode & 0o777
 
 
-class SysvObject:
+class SysvObject(Closing):
     """An object of svipc(7), known to this process by its id."""
 
     __slots__ = ()
@@ -80,14 +80,6 @@ class SysvObject:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}{' closed' if self.closed else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def refuse(closed: object) -> NoReturn:

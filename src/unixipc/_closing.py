@@ -1,0 +1,50 @@
+"""Objects that are used until they are closed."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Closing:
+    """An object that leaving its with-block closes."""
+
+    __slots__ = ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed here."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the use of the object by this process; twice is fine."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Holding(Closing):
+    """One that holds something of the kernel's: when it is dropped open, it is closed with a ResourceWarning."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        try:
+            if self.closed:
+                return
+            text = f"unclosed {self!r}"
+        except AttributeError:  # it was never quite made
+            return
+        try:
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
+        finally:
+            self.close()
