@@ -1,4 +1,4 @@
-"""README.md and docs/testing.md: the examples run, and the commands are those of the check."""
+"""README.md and the pages of docs: the examples run, and the commands are those of the check."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ def is_recipe(example: str) -> bool:
     return re.search(r"^ *def test_", example, flags=re.MULTILINE) is not None
 
 
-EXAMPLES = [text for text in blocks("README.md", "python") if not is_recipe(text)]
-RECIPES = [text for page in ("README.md", "docs/testing.md") for text in blocks(page, "python") if is_recipe(text)]
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]
+SHOWN = [(page, text) for page in PAGES for text in blocks(page, "python")]
+EXAMPLES = [
+    pytest.param(text, id=f"{page}: {text.splitlines()[-1][:40]}") for page, text in SHOWN if not is_recipe(text)
+]
+RECIPES = [text for _, text in SHOWN if is_recipe(text)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[-1][:40])
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_example_runs(example: str) -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
