@@ -104,7 +104,7 @@ def test_a_front_looks_like_its_twin(front: Any, twin: Any) -> None:
 
 
 def test_every_twin_has_a_front_in_each_class_that_has_it() -> None:
-    hot = [
+    hot: list[Any] = [
         sysv.MessageQueue.send,
         sysv.MessageQueue.receive,
         sysv.SetMember.acquire,
@@ -127,7 +127,7 @@ def test_a_subclass_inherits_fronts_and_its_other_bases_are_told_of_it() -> None
         def __init_subclass__(cls, **said: object) -> None:
             told.append((cls, said))
 
-    class Queue(posix.MessageQueue, Listening, topic="any"):  # type: ignore[call-arg]  # it goes on to Listening
+    class Queue(posix.MessageQueue, Listening, topic="any"):
         pass
 
     assert told == [(Queue, {"topic": "any"})]

@@ -177,8 +177,8 @@ static int part_of(const struct memory *memory, PyObject *offset, PyObject *leng
         count = memory->length - start;
     }
     if (start < 0 || count < 0 || (size_t)start > whole || (size_t)count > whole - (size_t)start) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory", count, start,
-                     memory->length);
+        PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory",
+                     length == Py_None && count < 0 ? 0 : count, start, memory->length);
         return -1;
     }
     part->start = (size_t)start;
@@ -303,11 +303,13 @@ static PyObject *map(PyObject *module, PyObject *args) {
     unsigned long long hint;
     unsigned long long length;
     long long offset;
+    unsigned int flags; /* the size of huge pages may take the bit that would be the sign */
     struct request request;
-    if (!PyArg_ParseTuple(args, "OOKKiiiL:mmap", &cls, &target, &hint, &length, &request.prot, &request.flags,
-                          &request.fd, &offset)) {
+    if (!PyArg_ParseTuple(args, "OOKKiIiL:mmap", &cls, &target, &hint, &length, &request.prot, &flags, &request.fd,
+                          &offset)) {
         return NULL;
     }
+    request.flags = (int)flags;
     request.length = (size_t)length;
     request.offset = offset;
     if (uipc_refuse_others(module, target) < 0 ||

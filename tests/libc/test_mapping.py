@@ -1184,6 +1184,26 @@ def test_an_advice_is_taken_or_refused_cleanly(fork: Fork, file: int, advice: li
     assert outcome == "taken" or advice.name not in always
 
 
+@pytest.mark.parametrize("offset", [101, libc.PAGE_SIZE])
+def test_a_part_behind_the_end_is_refused_as_no_byte(mmap: Mmap, offset: int) -> None:
+    mapping = mmap(100)
+    for call in (libc.munmap, libc.mincore, libc.mlock, libc.msync):
+        with pytest.raises(ValueError, match=f"^0 bytes from {offset} on are not within the 100 of this memory"):
+            call(mapping, offset=offset)
+
+
+def test_the_largest_of_all_huge_pages_can_be_asked_for() -> None:
+    flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_HUGETLB | libc.MAP_HUGE_16GB
+    with suppress(OSError):
+        libc.munmap(libc.mmap(None, 16 << 30, libc.PROT_READ, flags))
+
+
+@pytest.mark.parametrize("flags", [-1, 2**32, 2**64])
+def test_flags_that_c_cannot_hold_are_refused(flags: int) -> None:
+    with pytest.raises(OverflowError):
+        libc.mmap(None, libc.PAGE_SIZE, libc.PROT_READ, flags)
+
+
 @pytest.mark.parametrize("advice", [-1, 5, 99, 2**31 - 1])
 def test_an_advice_that_is_none_is_refused(mmap: Mmap, advice: int) -> None:
     mapping = mmap()
