@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 import mmap as stdlib_mmap
 import os
 import pickle
@@ -1182,6 +1183,39 @@ def test_an_advice_is_taken_or_refused_cleanly(fork: Fork, file: int, advice: li
     outcome = fork(follow).result()
     always = ("MADV_NORMAL", "MADV_RANDOM", "MADV_SEQUENTIAL", "MADV_DONTNEED", "MADV_DONTFORK", "MADV_DOFORK")
     assert outcome == "taken" or advice.name not in always
+
+
+def test_garbage_that_takes_a_view_while_a_mapping_is_replaced_cannot_crash(mmap: Mmap, fork: Fork) -> None:
+    class Own(libc.Mapping):
+        """One that the collector knows, so that it may run while such an object is made."""
+
+    class Garbage:
+        def __init__(self, mapping: libc.Mapping, views: list[memoryview]) -> None:
+            self.mapping, self.views, self.itself = mapping, views, self
+
+        def __del__(self) -> None:
+            with suppress(ValueError, BufferError):
+                self.views.append(memoryview(self.mapping))
+
+    def replace(allocations: int) -> None:
+        old, views = mmap(2 * PAGE), list[memoryview]()
+        gc.collect()
+        gc.disable()
+        Garbage(old, views)
+        gc.set_threshold(allocations)
+        gc.enable()
+        with suppress(BufferError):
+            libc.munmap(libc.mmap(old, PAGE, BOTH, PRIVATE, kind=Own))
+        gc.disable()
+        for view in views:
+            view[-1] = 1
+            view.release()
+
+    def child() -> None:
+        for allocations in range(1, 60):
+            replace(allocations)
+
+    fork(child).result()
 
 
 @pytest.mark.parametrize("offset", [101, libc.PAGE_SIZE])
