@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +33,8 @@ def way(request: pytest.FixtureRequest) -> Iterator[None]:
         if request.param == "twin":
             for name, twin in _cpython.twins.items():
                 patch.setattr(libc, name, twin)
-            for twin in _cpython.twin_methods.values():
-                owner, _, name = twin.__qualname__.rpartition(".")
-                patch.setattr(getattr(sys.modules[twin.__module__], owner), name, twin)
+            for front, twin in _cpython.method_fronts.items():
+                patch.setattr(front.__objclass__, front.__name__, twin)
         yield
 
 

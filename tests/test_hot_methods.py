@@ -7,7 +7,6 @@ import gc
 import inspect
 import os
 import pickle
-import sys
 import threading
 import weakref
 from contextlib import suppress
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 NAME = f"/unixipc-hot-{os.getpid()}"
 SIZE = 32
 KINDS = ["sysv queue", "posix queue", "sysv semaphore", "sysv set", "posix semaphore", "posix in memory"]
+
+NAMES = [f"{twin.__module__}.{front.__qualname__}" for front, twin in _cpython.method_fronts.items()]
 
 ways = pytest.mark.usefixtures("way")
 
@@ -87,16 +88,53 @@ def uses(thing: Any) -> list[Callable[..., Any]]:
 # -- what a front looks like --
 
 
-@pytest.mark.parametrize("twin", _cpython.twin_methods.values(), ids=_cpython.twin_methods)
-def test_a_front_looks_like_its_twin(twin: Any) -> None:
-    owner = getattr(sys.modules[twin.__module__], twin.__qualname__.partition(".")[0])
-    front = vars(owner)[twin.__name__]
-    assert front is not twin
+@pytest.mark.parametrize(("front", "twin"), _cpython.method_fronts.items(), ids=NAMES)
+def test_a_front_looks_like_its_twin(front: Any, twin: Any) -> None:
+    owner = front.__objclass__
+    assert vars(owner)[twin.__name__] is front
+    assert twin.__module__ == owner.__module__
+    assert twin.__qualname__.split(".")[0] in [cls.__name__ for cls in owner.__mro__]
+    assert front.__qualname__ == f"{owner.__qualname__}.{twin.__name__}"
+    assert pickle.loads(pickle.dumps(front)) is front
     itself, *parameters = inspect.signature(front).parameters.values()
     _, *wanted = inspect.signature(twin).parameters.values()
     assert itself.name == "self"
     assert parameters == [parameter.replace(annotation=parameter.empty) for parameter in wanted]
     assert (front.__name__, inspect.getdoc(front)) == (twin.__name__, inspect.getdoc(twin))
+
+
+def test_every_twin_has_a_front_in_each_class_that_has_it() -> None:
+    hot: list[Any] = [
+        sysv.MessageQueue.send,
+        sysv.MessageQueue.receive,
+        sysv.SetMember.acquire,
+        sysv.SetMember.release,
+        sysv.SemaphoreSet.operate,
+        posix.MessageQueue.send,
+        posix.MessageQueue.receive,
+        posix.Semaphore.acquire,
+        posix.Semaphore.release,
+        posix.UnnamedSemaphore.acquire,
+        posix.UnnamedSemaphore.release,
+    ]
+    assert set(_cpython.method_fronts) == set(hot)
+
+
+def test_a_subclass_inherits_fronts_and_its_other_bases_are_told_of_it() -> None:
+    told: list[tuple[type, object]] = []
+
+    class Listening:
+        def __init_subclass__(cls, **said: object) -> None:
+            told.append((cls, said))
+
+    class Queue(posix.MessageQueue, Listening, topic="any"):
+        pass
+
+    assert told == [(Queue, {"topic": "any"})]
+    assert "send" not in vars(Queue)
+    assert Queue.send is posix.MessageQueue.send
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        type("Wrong", (posix.MessageQueue,), {}, topic="any")
 
 
 def test_only_what_has_a_front_gets_one() -> None:

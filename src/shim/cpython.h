@@ -23,9 +23,10 @@ struct uipc_module {
     PyObject *waited_for; /* the SignalSet of the last sigwaitinfo, and its mask */
     uint64_t waited_for_mask;
     unsigned int looks_to_skip;
-    PyObject *failure;      /* _check.failure */
-    PyObject *fronted;      /* the type Fronted */
-    PyObject *twin_methods; /* module and qualified name -> the Python function behind the front of a method */
+    PyObject *failure;       /* _check.failure */
+    PyObject *fronted;       /* the type Fronted */
+    PyObject *twin_methods;  /* module and qualified name -> the Python function behind the front of a method */
+    PyObject *method_fronts; /* front -> that function */
 };
 
 static inline struct uipc_module *uipc_module(PyObject *module) { return PyModule_GetState(module); }
@@ -77,7 +78,7 @@ PyObject *uipc_batch_list(const struct uipc_batch *batch, size_t received, int t
 
 /* The definition of a function with such a signature and the twin's docstring; it lives as long as the interpreter. */
 PyMethodDef *uipc_define(const char *name, const char *signature, PyCFunction function, int flags, PyObject *twin);
-/* The front of a method, of which this function of a class is the twin. */
+/* Note a function of a class as the twin of a method's front, which the class will get; the function again. */
 PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname);
 
 uipc_front uipc_kill_front;

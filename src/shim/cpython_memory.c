@@ -129,7 +129,8 @@ static int refuse_pinned(const struct memory *memory, const char *what) {
     return 0;
 }
 
-/* An object that owns nothing yet: what a system call gives next can then not be without an owner. */
+/* An object that owns nothing yet: what a system call gives next can then not be without an owner. To make it can
+ * collect garbage, which runs any code: look at other memory after that. */
 static struct memory *memory_new(PyObject *module, PyObject *cls, enum origin origin) {
     if (PyObject_IsSubclass(cls, uipc_module(module)->memory) != 1) {
         PyErr_SetString(PyExc_TypeError, "a subclass of Memory is needed");
@@ -177,8 +178,8 @@ static int part_of(const struct memory *memory, PyObject *offset, PyObject *leng
         count = memory->length - start;
     }
     if (start < 0 || count < 0 || (size_t)start > whole || (size_t)count > whole - (size_t)start) {
-        PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory", count, start,
-                     memory->length);
+        PyErr_Format(PyExc_ValueError, "%zd bytes from %zd on are not within the %zd of this memory",
+                     length == Py_None && count < 0 ? 0 : count, start, memory->length);
         return -1;
     }
     part->start = (size_t)start;
@@ -303,19 +304,21 @@ static PyObject *map(PyObject *module, PyObject *args) {
     unsigned long long hint;
     unsigned long long length;
     long long offset;
+    unsigned int flags; /* the size of huge pages may take the bit that would be the sign */
     struct request request;
-    if (!PyArg_ParseTuple(args, "OOKKiiiL:mmap", &cls, &target, &hint, &length, &request.prot, &request.flags,
-                          &request.fd, &offset)) {
+    if (!PyArg_ParseTuple(args, "OOKKiIiL:mmap", &cls, &target, &hint, &length, &request.prot, &flags, &request.fd,
+                          &offset)) {
         return NULL;
     }
+    request.flags = (int)flags;
     request.length = (size_t)length;
     request.offset = offset;
-    if (uipc_refuse_others(module, target) < 0 ||
-        (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0)) {
+    struct memory *const memory = uipc_refuse_others(module, target) < 0 ? NULL : memory_new(module, cls, FROM_MMAP);
+    if (memory == NULL) {
         return NULL;
     }
-    struct memory *const memory = memory_new(module, cls, FROM_MMAP);
-    if (memory == NULL) {
+    if (target != Py_None && refuse_replacing(memory_of(target), request.length) < 0) {
+        Py_DECREF((PyObject *)memory);
         return NULL;
     }
     int result;
@@ -417,16 +420,19 @@ static PyObject *remap(PyObject *module, PyObject *args) {
     int flags;
     unsigned long long place;
     if (!PyArg_ParseTuple(args, "OOKiK:mremap", &cls, &self, &new_size, &flags, &place) ||
-        uipc_refuse_others(module, self) < 0 || refuse_pinned(memory_of(self), "move") < 0 ||
-        refuse_guarded(memory_of(self), "move or resize") < 0) {
+        uipc_refuse_others(module, self) < 0) {
         return NULL;
     }
     struct memory *const memory = memory_of(self);
-    const struct memory before = *memory;
     struct memory *const moved = memory_new(module, cls, FROM_MMAP);
     if (moved == NULL) {
         return NULL;
     }
+    if (refuse_pinned(memory, "move") < 0 || refuse_guarded(memory, "move or resize") < 0) {
+        Py_DECREF((PyObject *)moved);
+        return NULL;
+    }
+    const struct memory before = *memory;
     uint64_t address = 0;
     const int result = flags & MREMAP_FIXED ? move_to(memory, (size_t)new_size, flags, place, &address)
                                             : uipc_mremap(memory->address, (size_t)memory->length, (size_t)new_size,

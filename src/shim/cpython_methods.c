@@ -15,13 +15,17 @@
  * may set one while a front waits: it must own what it uses. */
 struct fronted {
     PyObject head;
+    PyObject *module; /* that of the type Fronted, which lasts longer; NULL until it was looked for */
     PyObject *id;
     PyObject *closed;
     PyObject *size;
     PyObject *number;
     PyObject *fd;
     PyObject *sem;
+    PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
+
+static void fronted_dealloc(PyObject *self);
 
 static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(void *)object; }
 
@@ -30,6 +34,22 @@ static bool is_open(const struct fronted *object) { return object->id != NULL &&
 static bool is_open_queue(const struct fronted *queue) {
     int fd = -1;
     return queue->fd != NULL && uipc_are_ints(&queue->fd, 1, &fd) && fd >= 0;
+}
+
+static void fronted_dealloc(PyObject *self);
+
+/* A method of a class that is not made here is not told its module; the type Fronted, which all objects have below
+ * theirs, knows it. */
+static PyObject *module_of(PyObject *self) {
+    struct fronted *const object = fronted_of(self);
+    if (object->module == NULL) {
+        PyTypeObject *type = Py_TYPE(self);
+        while ((destructor)PyType_GetSlot(type, Py_tp_dealloc) != fronted_dealloc) {
+            type = PyType_GetSlot(type, Py_tp_base);
+        }
+        object->module = PyType_GetModule(type);
+    }
+    return object->module;
 }
 
 /* Whether the only keyword, and whatever stands at the place of the timeout, is the timeout None. */
@@ -42,13 +62,13 @@ static bool waits_for_ever(PyObject *const *args, Py_ssize_t count, Py_ssize_t p
 }
 
 /* Call the front of a call with arguments that are owned meanwhile; the last ones may be NULL for none. */
-static PyObject *call_front(uipc_front *front, PyTypeObject *type, PyObject *first, PyObject *second, PyObject *third) {
+static PyObject *call_front(uipc_front *front, PyObject *self, PyObject *first, PyObject *second, PyObject *third) {
     PyObject *const args[] = {first, second, third};
     const Py_ssize_t count = third == NULL ? 2 : 3;
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_INCREF(args[i]);
     }
-    PyObject *const result = front(PyType_GetModule(type), args, count, NULL);
+    PyObject *const result = front(module_of(self), args, count, NULL);
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_DECREF(args[i]);
     }
@@ -92,12 +112,10 @@ static bool goes_on(PyObject *self) {
     return is_wanted && was_error(EINTR);
 }
 
-typedef PyObject *method_front(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                               PyObject *names);
+typedef PyObject *method_front(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
-static PyObject *call_twin(const char *name, PyObject *self, PyTypeObject *type, PyObject *const *args,
-                           Py_ssize_t count, PyObject *names) {
-    PyObject *const twins = uipc_module(PyType_GetModule(type))->twin_methods;
+static PyObject *call_twin(const char *name, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const twins = uipc_module(module_of(self))->twin_methods;
     return uipc_call(PyDict_GetItemString(twins, name), self, args, count, names);
 }
 
@@ -109,40 +127,39 @@ static PyObject *call_twin(const char *name, PyObject *self, PyTypeObject *type,
 #define SYSV_RELEASE "unixipc.sysv.semaphores.SetMember.release"
 #define SYSV_OPERATE "unixipc.sysv.semaphores.SemaphoreSet.operate"
 
-static PyObject *sysv_send(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                           PyObject *names) {
+static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     if (is_open(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
         PyObject *const mtype = count > 1 ? Py_NewRef(args[1]) : PyLong_FromLong(1);
         PyObject *const id = queue->id;
-        PyObject *const sent = mtype == NULL ? NULL : call_front(uipc_msgsnd_front, type, id, mtype, args[0]);
+        PyObject *const sent = mtype == NULL ? NULL : call_front(uipc_msgsnd_front, self, id, mtype, args[0]);
         Py_XDECREF(mtype);
         if (sent != NULL || !was_error(EINTR)) {
             return sent;
         }
     }
-    return call_twin(SYSV_SEND, self, type, args, count, names);
+    return call_twin(SYSV_SEND, self, args, count, names);
 }
 
-static PyObject *sysv_receive(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                              PyObject *names) {
+static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     int64_t msgtyp = 1;
     const bool selects = count == 1 && args[0] != Py_None;
     if (is_open(queue) && queue->size != NULL && count <= 1 && waits_for_ever(args, count, 1, names) &&
         (!selects || (uipc_as_int64(args[0], &msgtyp) && msgtyp > 0))) {
         PyObject *const received =
-            call_front(uipc_msgrcv_front, type, queue->id, queue->size, selects ? args[0] : NULL);
+            call_front(uipc_msgrcv_front, self, queue->id, queue->size, selects ? args[0] : NULL);
         if (received != NULL || !(was_error(EINTR) || was_error(E2BIG))) {
             return received;
         }
     }
-    return call_twin(SYSV_RECEIVE, self, type, args, count, names);
+    return call_twin(SYSV_RECEIVE, self, args, count, names);
 }
 
 /* Do the usual operation of a semaphore: true when it is done, or an exception that the twin must not change. */
-static bool is_changed(struct fronted *semaphore, PyTypeObject *type, short change) {
-    PyObject *const module = PyType_GetModule(type);
+static bool is_changed(PyObject *self, short change) {
+    PyObject *const module = module_of(self);
+    struct fronted *const semaphore = fronted_of(self);
     int semid;
     int number;
     if (!is_open(semaphore) || semaphore->number == NULL || !uipc_are_ints(&semaphore->id, 1, &semid) ||
@@ -158,20 +175,18 @@ static bool is_changed(struct fronted *semaphore, PyTypeObject *type, short chan
     return result >= 0 || PyErr_Occurred();
 }
 
-static PyObject *sysv_acquire(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                              PyObject *names) {
-    if (count == 0 && waits_for_ever(args, count, 0, names) && is_changed(fronted_of(self), type, -1)) {
+static PyObject *sysv_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    if (count == 0 && waits_for_ever(args, count, 0, names) && is_changed(self, -1)) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    return call_twin(SYSV_ACQUIRE, self, type, args, count, names);
+    return call_twin(SYSV_ACQUIRE, self, args, count, names);
 }
 
-static PyObject *sysv_release(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                              PyObject *names) {
-    if (count == 0 && names == NULL && is_changed(fronted_of(self), type, 1)) {
+static PyObject *sysv_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    if (count == 0 && names == NULL && is_changed(self, 1)) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    return call_twin(SYSV_RELEASE, self, type, args, count, names);
+    return call_twin(SYSV_RELEASE, self, args, count, names);
 }
 
 /* Operations as semop(2) has them, of pairs: the caller owns the tuple. */
@@ -188,19 +203,18 @@ static PyObject *operations_of(PyObject *const *pairs, Py_ssize_t count) {
     return operations;
 }
 
-static PyObject *sysv_operate(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                              PyObject *names) {
+static PyObject *sysv_operate(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const semaphores = fronted_of(self);
     if (is_open(semaphores) && count <= UIPC_SOPS && waits_for_ever(args, count, count, names)) {
         PyObject *const operations = operations_of(args, count);
         PyObject *const done =
-            operations == NULL ? NULL : call_front(uipc_semop_front, type, semaphores->id, operations, NULL);
+            operations == NULL ? NULL : call_front(uipc_semop_front, self, semaphores->id, operations, NULL);
         Py_XDECREF(operations);
         if (done != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
             return done;
         }
     }
-    return call_twin(SYSV_OPERATE, self, type, args, count, names);
+    return call_twin(SYSV_OPERATE, self, args, count, names);
 }
 
 /* -- POSIX -- */
@@ -210,51 +224,45 @@ static PyObject *sysv_operate(PyObject *self, PyTypeObject *type, PyObject *cons
 #define POSIX_ACQUIRE "unixipc.posix.semaphores._Acquirable.acquire"
 #define POSIX_RELEASE "unixipc.posix.semaphores._Acquirable.release"
 
-static PyObject *posix_send(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                            PyObject *names) {
+static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     if (is_open_queue(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
-        PyObject *const sent = call_front(uipc_mq_send_front, type, queue->fd, args[0], count > 1 ? args[1] : NULL);
+        PyObject *const sent = call_front(uipc_mq_send_front, self, queue->fd, args[0], count > 1 ? args[1] : NULL);
         if (sent != NULL || !goes_on(self)) {
             return sent;
         }
     }
-    return call_twin(POSIX_SEND, self, type, args, count, names);
+    return call_twin(POSIX_SEND, self, args, count, names);
 }
 
-static PyObject *posix_receive(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                               PyObject *names) {
+static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     if (is_open_queue(queue) && queue->size != NULL && waits_for_ever(args, count, 0, names)) {
-        PyObject *const received = call_front(uipc_mq_receive_front, type, queue->fd, queue->size, NULL);
+        PyObject *const received = call_front(uipc_mq_receive_front, self, queue->fd, queue->size, NULL);
         if (received != NULL || !goes_on(self)) {
             return received;
         }
     }
-    return call_twin(POSIX_RECEIVE, self, type, args, count, names);
+    return call_twin(POSIX_RECEIVE, self, args, count, names);
 }
 
 /* What is free already is taken at once; a wait is the twin's. */
-static PyObject *posix_acquire(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                               PyObject *names) {
+static PyObject *posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
     if (count == 0 && waits_for_ever(args, count, 0, names) &&
-        uipc_is_open_semaphore(PyType_GetModule(type), fronted_of(self)->sem, &address) &&
-        uipc_sem_trywait(address) == 0) {
+        uipc_is_open_semaphore(module_of(self), fronted_of(self)->sem, &address) && uipc_sem_trywait(address) == 0) {
         Py_RETURN_NONE;
     }
-    return call_twin(POSIX_ACQUIRE, self, type, args, count, names);
+    return call_twin(POSIX_ACQUIRE, self, args, count, names);
 }
 
-static PyObject *posix_release(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
-                               PyObject *names) {
+static PyObject *posix_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
-    if (count == 0 && names == NULL &&
-        uipc_is_open_semaphore(PyType_GetModule(type), fronted_of(self)->sem, &address) &&
+    if (count == 0 && names == NULL && uipc_is_open_semaphore(module_of(self), fronted_of(self)->sem, &address) &&
         uipc_sem_post(address) == 0) {
         Py_RETURN_NONE;
     }
-    return call_twin(POSIX_RELEASE, self, type, args, count, names);
+    return call_twin(POSIX_RELEASE, self, args, count, names);
 }
 
 /* -- the fronts as methods -- */
@@ -278,6 +286,8 @@ static const struct {
     {POSIX_RELEASE, "release", "release($self)", posix_release},
 };
 
+/* The twin stays in its place until there is a class, whose own method the front is then: pickles find it there, and
+ * the interpreter calls a method of C fastest on objects of the very class that it was made for. */
 PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname) {
     PyObject *made = NULL;
     PyObject *const owner = PyObject_GetAttrString(twin, "__module__");
@@ -285,16 +295,46 @@ PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname
     for (size_t i = 0; name != NULL && i < sizeof fronts / sizeof fronts[0]; i++) {
         if (PyUnicode_CompareWithASCIIString(name, fronts[i].twin) == 0 &&
             PyDict_SetItem(uipc_module(module)->twin_methods, name, twin) == 0) {
-            PyMethodDef *const definition =
-                uipc_define(fronts[i].name, fronts[i].signature, (PyCFunction)(void (*)(void))fronts[i].function,
-                            METH_METHOD | METH_FASTCALL | METH_KEYWORDS, twin);
-            PyTypeObject *const type = (PyTypeObject *)(void *)uipc_module(module)->fronted;
-            made = definition == NULL ? NULL : PyDescr_NewMethod(type, definition);
+            made = Py_NewRef(twin);
         }
     }
     Py_XDECREF(owner);
     Py_XDECREF(name);
     return made;
+}
+
+/* Put the front of a twin in its place, in this class. */
+static int put_front(struct uipc_module *state, PyTypeObject *cls, size_t number, PyObject *twin) {
+    PyMethodDef *const definition =
+        uipc_define(fronts[number].name, fronts[number].signature, (PyCFunction)(void (*)(void))fronts[number].function,
+                    METH_FASTCALL | METH_KEYWORDS, twin);
+    PyObject *const front = definition == NULL ? NULL : PyDescr_NewMethod(cls, definition);
+    const bool is_put = front != NULL && PyDict_SetItem(state->method_fronts, front, twin) == 0 &&
+                        PyObject_SetAttrString((PyObject *)cls, fronts[number].name, front) == 0;
+    Py_XDECREF(front);
+    return is_put ? 0 : -1;
+}
+
+/* What a class has as twins, of its own or of a base that is not Fronted, become fronts; subclasses inherit these. */
+static PyObject *fronted_init_subclass(PyObject *cls, PyTypeObject *type, PyObject *const *args, Py_ssize_t count,
+                                       PyObject *names) {
+    struct uipc_module *const state = uipc_module(PyType_GetModule(type));
+    for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++) {
+        PyObject *const twin = PyDict_GetItemString(state->twin_methods, fronts[i].twin);
+        PyObject *const there = twin == NULL ? NULL : PyObject_GetAttrString(cls, fronts[i].name);
+        const bool is_twin = there != NULL && there == twin;
+        Py_XDECREF(there);
+        if (is_twin && put_front(state, (PyTypeObject *)(void *)cls, i, twin) < 0) {
+            return NULL;
+        }
+        PyErr_Clear();
+    }
+    PyObject *const next = PyObject_CallFunction((PyObject *)&PySuper_Type, "OO", type, cls);
+    PyObject *const told = next == NULL ? NULL : PyObject_GetAttrString(next, "__init_subclass__");
+    PyObject *const result = told == NULL ? NULL : uipc_call(told, NULL, args, count, names);
+    Py_XDECREF(next);
+    Py_XDECREF(told);
+    return result;
 }
 
 /* -- the type -- */
@@ -306,6 +346,7 @@ static PyMemberDef members[] = {
     {"_number", T_OBJECT_EX, offsetof(struct fronted, number), 0, NULL},
     {"_fd", T_OBJECT_EX, offsetof(struct fronted, fd), 0, NULL},
     {"_sem", T_OBJECT_EX, offsetof(struct fronted, sem), 0, NULL},
+    {"_name", T_OBJECT_EX, offsetof(struct fronted, name), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -360,6 +401,8 @@ static PyObject *fronted_getstate(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef methods[] = {
+    {"__init_subclass__", (PyCFunction)(void (*)(void))fronted_init_subclass,
+     METH_CLASS | METH_METHOD | METH_FASTCALL | METH_KEYWORDS, NULL},
     {"__getstate__", fronted_getstate, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -384,9 +427,10 @@ static PyType_Spec fronted_spec = {
 int uipc_add_methods(PyObject *module) {
     struct uipc_module *const state = uipc_module(module);
     state->twin_methods = PyDict_New();
+    state->method_fronts = PyDict_New();
     state->fronted = PyType_FromModuleAndSpec(module, &fronted_spec, NULL);
-    return state->twin_methods == NULL || state->fronted == NULL ||
-                   PyModule_AddObjectRef(module, "twin_methods", state->twin_methods) < 0 ||
+    return state->twin_methods == NULL || state->method_fronts == NULL || state->fronted == NULL ||
+                   PyModule_AddObjectRef(module, "method_fronts", state->method_fronts) < 0 ||
                    PyModule_AddObjectRef(module, "Fronted", state->fronted) < 0
                ? -1
                : 0;

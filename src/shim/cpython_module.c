@@ -62,6 +62,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->failure);
     Py_VISIT(state->fronted);
     Py_VISIT(state->twin_methods);
+    Py_VISIT(state->method_fronts);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from types import MethodDescriptorType
 from typing import Literal, Self, TypeVar, final
 
 from typing_extensions import Buffer
@@ -9,7 +10,7 @@ _S = TypeVar("_S", bound=Semaphore)
 
 handlers: dict[int, Callable[..., object]]
 twins: dict[str, Callable[..., object]]
-twin_methods: dict[str, Callable[..., object]]
+method_fronts: dict[MethodDescriptorType, Callable[..., object]]
 RTLD_DEFAULT: Library
 
 def dispatch(signum: int = 0, frame: object = None, /) -> None: ...

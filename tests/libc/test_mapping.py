@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 import mmap as stdlib_mmap
 import os
 import pickle
@@ -1182,6 +1183,59 @@ def test_an_advice_is_taken_or_refused_cleanly(fork: Fork, file: int, advice: li
     outcome = fork(follow).result()
     always = ("MADV_NORMAL", "MADV_RANDOM", "MADV_SEQUENTIAL", "MADV_DONTNEED", "MADV_DONTFORK", "MADV_DOFORK")
     assert outcome == "taken" or advice.name not in always
+
+
+def test_garbage_that_takes_a_view_while_a_mapping_is_replaced_cannot_crash(mmap: Mmap, fork: Fork) -> None:
+    class Own(libc.Mapping):
+        """One that the collector knows, so that it may run while such an object is made."""
+
+    class Garbage:
+        def __init__(self, mapping: libc.Mapping, views: list[memoryview]) -> None:
+            self.mapping, self.views, self.itself = mapping, views, self
+
+        def __del__(self) -> None:
+            with suppress(ValueError, BufferError):
+                self.views.append(memoryview(self.mapping))
+
+    def replace(allocations: int) -> None:
+        old, views = mmap(2 * PAGE), list[memoryview]()
+        gc.collect()
+        gc.disable()
+        Garbage(old, views)
+        gc.set_threshold(allocations)
+        gc.enable()
+        with suppress(BufferError):
+            libc.munmap(libc.mmap(old, PAGE, BOTH, PRIVATE, kind=Own))
+        gc.disable()
+        for view in views:
+            view[-1] = 1
+            view.release()
+
+    def child() -> None:
+        for allocations in range(1, 60):
+            replace(allocations)
+
+    fork(child).result()
+
+
+@pytest.mark.parametrize("offset", [101, libc.PAGE_SIZE])
+def test_a_part_behind_the_end_is_refused_as_no_byte(mmap: Mmap, offset: int) -> None:
+    mapping = mmap(100)
+    for call in (libc.munmap, libc.mincore, libc.mlock, libc.msync):
+        with pytest.raises(ValueError, match=f"^0 bytes from {offset} on are not within the 100 of this memory"):
+            call(mapping, offset=offset)
+
+
+def test_the_largest_of_all_huge_pages_can_be_asked_for() -> None:
+    flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_HUGETLB | libc.MAP_HUGE_16GB
+    with suppress(OSError):
+        libc.munmap(libc.mmap(None, 16 << 30, libc.PROT_READ, flags))
+
+
+@pytest.mark.parametrize("flags", [-1, 2**32, 2**64])
+def test_flags_that_c_cannot_hold_are_refused(flags: int) -> None:
+    with pytest.raises(OverflowError):
+        libc.mmap(None, libc.PAGE_SIZE, libc.PROT_READ, flags)
 
 
 @pytest.mark.parametrize("advice", [-1, 5, 99, 2**31 - 1])

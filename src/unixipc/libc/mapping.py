@@ -33,7 +33,7 @@ from unixipc.constants.mapping import (
     MlockFlag,
     Prot,
 )
-from unixipc.libc.arguments import int_argument, size_argument
+from unixipc.libc.arguments import int_argument, size_argument, unsigned_argument
 
 PAGE_SIZE = lib.uipc_page_size()
 
@@ -130,7 +130,7 @@ def mmap(
     if not issubclass(kind, Mapping):
         raise TypeError(f"kind must be a subclass of Mapping, not {kind!r}")
     length, offset = size_argument(length, "length"), index(offset)
-    prot, flags, fd = index(prot), index(flags), index(fd)
+    prot, flags, fd = index(prot), unsigned_argument(flags, "flags"), index(fd)
     if not flags & MAP_ANONYMOUS:
         _check_file(fd, length, offset)
     if flags & MAP_HUGETLB and length % _huge_page_size(flags):

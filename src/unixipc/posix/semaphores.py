@@ -35,7 +35,7 @@ class _Held:
         self._semaphore.release()
 
 
-class _Acquirable(Fronted):
+class _Acquirable:
     """What is done with a semaphore.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
@@ -93,7 +93,7 @@ class _Acquirable(Fronted):
         return libc.sem_getvalue(self._open_sem())
 
 
-class Semaphore(_Acquirable, PosixObject):
+class Semaphore(_Acquirable, Fronted, PosixObject):
     """A semaphore with a name.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
@@ -133,7 +133,7 @@ class Semaphore(_Acquirable, PosixObject):
         return type(self).open, (self._name,)
 
 
-class UnnamedSemaphore(_Acquirable, Closing):
+class UnnamedSemaphore(_Acquirable, Fronted, Closing):
     """A semaphore in memory of ours that processes share: a Mapping, a SharedMemory of either kind.
 
     It takes `libc.SEM_SIZE` bytes, at an `offset` that is a multiple of `libc.SEM_ALIGNMENT`, and pins the memory until
