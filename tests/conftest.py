@@ -26,7 +26,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-@pytest.fixture(params=["front", "twin"])
+@pytest.fixture(params=["front", pytest.param("twin", marks=pytest.mark.slow)])
 def way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run each test with the fronts of hot calls and methods, and with the Python functions behind them."""
     with pytest.MonkeyPatch.context() as patch:

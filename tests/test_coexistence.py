@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.slow
+
 USR1, CHLD, RT = libc.SIGUSR1, libc.SIGCHLD, libc.SIGRTMIN
 BESIDE = Path(__file__).parent / "beside"
 

@@ -13,6 +13,8 @@ import ctypes, itertools, os, sys
 from bench import soak
 from unixipc import libc
 
+pytestmark = pytest.mark.slow
+
 kept, numbers = [], itertools.count()
 soak.KINDS[:] = [
     soak.Kind("no leak", lambda chance: bytes(4096)),

@@ -25,6 +25,8 @@ from unixipc.cli.tour import Mechanism, Row, Verdict, run
 from unixipc.testing import DEADLINE
 from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.slow
+
 TOUR = [sys.executable, "-m", "unixipc", "tour"]
 WHOLE = 4 * DEADLINE
 """How long a tour may take: it starts a dozen interpreters one after the other."""

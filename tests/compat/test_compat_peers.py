@@ -14,6 +14,8 @@ from compat.peers import HERE, PEERS, Peer, converse, environment, fetch, unpack
 from unixipc import compat
 from unixipc.testing import DEADLINE, private_ipc
 
+pytestmark = pytest.mark.slow
+
 PYTHON = sys.executable
 
 
