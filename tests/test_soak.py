@@ -5,15 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from unixipc.testing import DEADLINE
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 LEAKS = """
 import ctypes, itertools, os, sys
 from bench import soak
 from unixipc import libc
-
-pytestmark = pytest.mark.slow
 
 kept, numbers = [], itertools.count()
 soak.KINDS[:] = [
