@@ -7,6 +7,7 @@ import os
 import pickle
 import select
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -83,6 +84,36 @@ def test_a_closed_end_says_so(ends: pipes.Pipe) -> None:
     for use in uses:
         with pytest.raises(ValueError, match="closed> was closed"):
             use()
+
+
+@pytest.mark.parametrize("call", [pipes.Reader.splice, pipes.Reader.tee])
+def test_who_waits_on_an_end_that_is_closed_does_not_take_from_the_file_that_gets_its_number(
+    ends: pipes.Pipe, call: Callable[[pipes.Reader, pipes.Writer, int], int]
+) -> None:
+    waiting: list[int] = []
+    raised: list[BaseException] = []
+
+    def wait(target: pipes.Writer) -> None:
+        waiting.append(threading.get_native_id())
+        try:
+            call(ends.reader, target, 100)
+        except ValueError as error:
+            raised.append(error)
+
+    number = ends.reader.fileno()
+    with pipes.pipe() as others, pipes.pipe() as target:
+        thread = threading.Thread(target=wait, args=(target.writer,))
+        thread.start()
+        while not (waiting and sleeps(waiting[0])):
+            time.sleep(0)
+        others.writer.write(b"not for him")
+        ends.reader.close()
+        os.dup2(others.reader.fileno(), number)
+        ends.writer.close()  # which wakes him
+        thread.join(DEADLINE)
+        os.close(number)
+        assert others.reader.read(timeout=0) == b"not for him"
+        assert "was closed" in str(raised[0])
 
 
 def test_an_end_that_is_dropped_open_is_closed_with_a_warning() -> None:

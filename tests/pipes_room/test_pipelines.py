@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,30 @@ def test_what_one_command_writes_the_next_one_reads() -> None:
     result = pipes.run("sort", ["uniq", "-c"], "tr -d ' '", input=b"b\na\nb\n", timeout=DEADLINE)
     assert result.output == b"1a\n2b\n"
     assert [str(status) for status in result.statuses] == ["exited with status 0"] * 3
+
+
+def test_threads_that_wait_for_the_same_pipeline_all_learn_how_it_ended() -> None:
+    before = sys.getswitchinterval()
+    learned: list[object] = []
+
+    def wait(line: pipes.Pipeline) -> None:
+        try:
+            learned.extend(status.exit_code for status in line.wait())
+        except OSError as error:
+            learned.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            with pipes.pipeline("true") as line:
+                threads = [threading.Thread(target=wait, args=(line,)) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(DEADLINE)
+    finally:
+        sys.setswitchinterval(before)
+    assert learned == [0] * 200
 
 
 def test_every_command_tells_how_it_ended() -> None:

@@ -145,25 +145,26 @@ class Reader(_End):
 
         In packet mode it is one packet, and a `size` below PIPE_BUF is refused (ValueError): the rest would be lost.
         """
-        fd, size = self.fileno(), self._check_size(size)
+        size = self._check_size(size)
         if size > _SMALL:
             size = min(size, max(self.capacity, _SMALL))
 
         def read(left: float | None) -> bytes:
+            fd = self.fileno()
             return os.read(fd, size) if left is None else libc.read(fd, size, timeout=left)
 
-        return waiting(read, self, "read", timeout, _EMPTY, (fd, select.POLLIN))
+        return waiting(read, self, "read", timeout, _EMPTY, (self, select.POLLIN))
 
     def read_into(self, buffer: Buffer, timeout: float | None = None) -> int:
         """Read as `read` does, into a writable buffer, and return how many bytes came."""
-        fd = self.fileno()
         with memoryview(buffer) as view:
             self._check_size(view.nbytes)
 
         def read(left: float | None) -> int:
+            fd = self.fileno()
             return os.readv(fd, [buffer]) if left is None else libc.read(fd, buffer, timeout=left)
 
-        return waiting(read, self, "read_into", timeout, _EMPTY, (fd, select.POLLIN))
+        return waiting(read, self, "read_into", timeout, _EMPTY, (self, select.POLLIN))
 
     def read_exactly(self, size: int, timeout: float | None = None) -> bytes:
         """Read so many bytes, which may come one by one.
@@ -198,8 +199,12 @@ class Reader(_End):
 
     def tee(self, target: Descriptor, count: int, timeout: float | None = None) -> int:
         """Copy at most `count` bytes into another pipe, and leave them here, too (tee(2)); 0 is the end."""
-        fds, count = (self.fileno(), _fileno(target)), index(count)
-        return _when_ready(lambda: libc.tee(*fds, count, libc.SPLICE_F_NONBLOCK), *fds, self, "tee", timeout)
+        count = index(count)
+
+        def tee() -> int:
+            return libc.tee(self.fileno(), _fileno(target), count, libc.SPLICE_F_NONBLOCK)
+
+        return _when_ready(tee, self, target, self, "tee", timeout)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.read, b"")
@@ -233,15 +238,16 @@ class Writer(_End):
         deadline = Deadline(timeout)
         with memoryview(data) as view, view.cast("B") as rest:
             self._check_packet(len(rest))
-            written, fd = 0, self.fileno()
+            written, _ = 0, self.fileno()  # which refuses a closed end, also for no bytes
 
             def write(left: float | None) -> int:
+                fd = self.fileno()
                 with rest[written:] as part:
                     return os.write(fd, part) if left is None else libc.write(fd, part, timeout=left)
 
             while written < len(rest):
                 try:
-                    written += waiting(write, self, "write", deadline.left(), _FULL, (fd, select.POLLOUT))
+                    written += waiting(write, self, "write", deadline.left(), _FULL, (self, select.POLLOUT))
                 except (BrokenPipeError, TimeoutError) as error:
                     self._tell(error, written, len(rest), timeout)
 
@@ -260,9 +266,11 @@ class Writer(_End):
         """
         if not isinstance(memory, libc.Mapping | libc.Attachment):
             raise TypeError(f"vmsplice() takes mapped memory, not {memory!r}; write() copies anything")
-        fd = self.fileno()
-        at_once = libc.SPLICE_F_NONBLOCK
-        return _when_ready(lambda: libc.vmsplice(fd, memory, at_once), None, fd, self, "vmsplice", timeout)
+
+        def vmsplice() -> int:
+            return libc.vmsplice(self.fileno(), memory, libc.SPLICE_F_NONBLOCK)
+
+        return _when_ready(vmsplice, None, self, self, "vmsplice", timeout)
 
     def _check_packet(self, size: int) -> None:
         if self._packets and not 1 <= size <= _PIPE_BUF:
@@ -357,13 +365,15 @@ def duplex(*, packets: bool = False, capacity: int | None = None) -> tuple[Duple
 
 
 def _fileno(end: Descriptor) -> int:
+    """Ask anew before each call: who waited may find his end closed, and the number to be another file's."""
     return end if isinstance(end, int) else end.fileno()
 
 
 def _splice(source: Descriptor, target: Descriptor, end: _End, count: int, timeout: float | None) -> int:
-    fds, count = (_fileno(source), _fileno(target)), index(count)
+    count = index(count)
 
     def splice() -> int:
+        fds = _fileno(source), _fileno(target)
         try:
             return os.splice(*fds, count, flags=libc.SPLICE_F_NONBLOCK)
         except (InterruptedError, BlockingIOError):
@@ -373,7 +383,7 @@ def _splice(source: Descriptor, target: Descriptor, end: _End, count: int, timeo
                 raise
             raise failure(error.errno, "splice", *fds, count, advice=_SPLICING.get(error.errno)) from None
 
-    return _when_ready(splice, *fds, end, "splice", timeout)
+    return _when_ready(splice, source, target, end, "splice", timeout)
 
 
 def waiting(
@@ -382,7 +392,7 @@ def waiting(
     name: str,
     timeout: float | None,
     why: str,
-    ready: tuple[int, int] | None = None,
+    ready: tuple[HasFileno, int] | None = None,
 ) -> _T:
     """Make a call again after signals (PEP 475), with the time that is left.
 
@@ -398,13 +408,18 @@ def waiting(
             if isinstance(error, TimeoutError):
                 raise failure(errno.ETIMEDOUT, name, end, timeout, advice=why) from None
             if isinstance(error, BlockingIOError):
-                if ready is None or os.get_blocking(ready[0]):  # no timer can end the wait
+                if ready is None or os.get_blocking(ready[0].fileno()):  # no timer can end the wait
                     raise
                 _poll(*ready, deadline, end, name, timeout)
 
 
 def _when_ready(
-    call: Callable[[], int], source: int | None, target: int, end: _End, name: str, timeout: float | None
+    call: Callable[[], int],
+    source: Descriptor | None,
+    target: Descriptor,
+    end: _End,
+    name: str,
+    timeout: float | None,
 ) -> int:
     """Make a call that does not wait, as soon as it may succeed."""
     deadline = Deadline(timeout)
@@ -423,10 +438,10 @@ def _when_ready(
         _poll(target, select.POLLOUT, deadline, end, name, timeout)
 
 
-def _poll(fd: int, event: int, deadline: Deadline, end: object, name: str, timeout: float | None) -> None:
+def _poll(thing: Descriptor, event: int, deadline: Deadline, end: object, name: str, timeout: float | None) -> None:
     while True:
         try:
-            if libc.ppoll([(fd, event)], deadline.left()):
+            if libc.ppoll([(_fileno(thing), event)], deadline.left()):
                 return
         except InterruptedError as error:
             if error.errno is None:

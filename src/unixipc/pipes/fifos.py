@@ -122,11 +122,13 @@ class Fifo(Holding):
             os.close(fd)
 
     def _open(self, flags: int, call: str, timeout: float | None) -> int:
-        if self._fd < 0:
-            raise ValueError(f"{self!r} was closed")
-        itself = f"/proc/self/fd/{self._fd}"
+        def open_end(left: float | None) -> int:
+            if self._fd < 0:  # perhaps since a signal interrupted the wait
+                raise ValueError(f"{self!r} was closed")
+            return libc.open(f"/proc/self/fd/{self._fd}", flags, timeout=left)
+
         try:
-            return waiting(lambda left: libc.open(itself, flags, timeout=left), self, call, timeout, _NOBODY)
+            return waiting(open_end, self, call, timeout, _NOBODY)
         except PermissionError as error:
             if error.errno is None:  # a handler raised it
                 raise

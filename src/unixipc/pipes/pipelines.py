@@ -8,6 +8,7 @@ import select
 import shlex
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -53,6 +54,7 @@ class _Process:
         self.pidfd = -1
         self.status: ExitStatus | None = None
         self._popen = popen
+        self._reaping = threading.RLock()  # a signal handler may come in between, too
         try:
             self.pidfd = libc.pidfd_open(popen.pid)
         except ProcessLookupError:  # it has ended, and SIGCHLD is ignored: `reap` tells
@@ -64,20 +66,24 @@ class _Process:
 
     def reap(self) -> ExitStatus:
         """Take the status of the process, which has ended."""
-        if self.running:
-            try:
-                pid, status, usage = os.wait4(self.pid, 0)
-                self.status = ExitStatus(pid, status, Usage.of(usage))
-            except ChildProcessError:
-                pass
-            finally:
-                self._popen.returncode = 0 if self.status is None else self.status.returncode
-                os.close(self.pidfd)
-                self.pidfd = -1
+        with self._reaping:
+            if self.running:
+                self._take_status()
         if self.status is None:
             why = "somebody else waited for it, or SIGCHLD is ignored"
             raise ChildProcessError(errno.ECHILD, f"{self.name} ({self.pid}) has ended, and how is not known: {why}")
         return self.status
+
+    def _take_status(self) -> None:
+        try:
+            pid, status, usage = os.wait4(self.pid, 0)
+            self.status = ExitStatus(pid, status, Usage.of(usage))
+        except ChildProcessError:
+            pass
+        finally:
+            self._popen.returncode = 0 if self.status is None else self.status.returncode
+            pidfd, self.pidfd = self.pidfd, -1
+            os.close(pidfd)
 
     @property
     def running(self) -> bool:
@@ -86,8 +92,8 @@ class _Process:
 
     def kill(self, signum: int) -> None:
         """Send it a signal; nothing happens when it has ended."""
-        if self.running:
-            with suppress(ProcessLookupError):
+        with self._reaping, suppress(ProcessLookupError):
+            if self.running:
                 libc.pidfd_send_signal(self.pidfd, signum)
 
 
@@ -173,7 +179,8 @@ class Pipeline:
         """
         deadline = Deadline(timeout)
         for process in self._processes:
-            if process.running and not _ready([(process.pidfd, select.POLLIN)], deadline):
+            pidfd = process.pidfd  # once: another thread may reap it
+            if pidfd >= 0 and not _ready([(pidfd, select.POLLIN)], deadline):
                 raise self._late(timeout)
             if process.running:
                 process.reap()
@@ -207,8 +214,9 @@ class Pipeline:
                 end.close()
         self.kill()
         for process in self._processes if self._owner == os.getpid() else ():
-            if process.running:
-                _ready([(process.pidfd, select.POLLIN)], Deadline(None))
+            pidfd = process.pidfd
+            if pidfd >= 0:
+                _ready([(pidfd, select.POLLIN)], Deadline(None))
                 with suppress(ChildProcessError):
                     process.reap()
 
