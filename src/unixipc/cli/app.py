@@ -8,19 +8,19 @@ import typer
 from rich.console import Console
 
 from unixipc import libc
-from unixipc.cli import render
+from unixipc.cli import inspecting, killing, render
 from unixipc.cli.interruption import STOPPING
 from unixipc.cli.mechanisms import MECHANISMS
 from unixipc.cli.tour import Report, run
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
 @app.callback()
 def unixipc() -> None:
     """POSIX signals and System V / POSIX IPC, as C programmers have them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without µ shows a ? for it
 
 
 @app.command()
@@ -33,8 +33,6 @@ def tour(
     1 when one failed, and 128 and the signal's number after an interruption.
     """
     libc.sigprocmask(libc.SIG_BLOCK, STOPPING)  # for good: after the last row, nothing is to change the exit status
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without µ shows a ? for it
     console = Console(highlight=False)
     report: Report
     if json:
@@ -44,3 +42,7 @@ def tour(
     else:
         report = render.Plain(MECHANISMS)
     raise typer.Exit(run(MECHANISMS, report))
+
+
+app.command()(inspecting.signals)
+app.command(cls=killing.KillCommand)(killing.kill)
