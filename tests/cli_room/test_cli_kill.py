@@ -7,8 +7,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,15 +16,12 @@ from unixipc.cli import killing
 from unixipc.testing import DEADLINE, parent
 
 if TYPE_CHECKING:
+    from cli_room.conftest import Command
+
     from unixipc.testing.plugin import Fork
 
 RT = libc.SIGRTMIN + 3
 NOBODY = 2**22 + 1  # more than pid_max can be
-
-
-def unixipc(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unixipc", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE, **options)
 
 
 def receive() -> tuple[int, int, int, int | None]:
@@ -57,7 +53,7 @@ def ignore() -> None:
         (["-SIGHUP"], libc.SIGHUP),
     ],
 )
-def test_a_signal_is_named_in_every_way(fork: Fork, arguments: list[str], signum: int) -> None:
+def test_a_signal_is_named_in_every_way(unixipc: Command, fork: Fork, arguments: list[str], signum: int) -> None:
     child = fork(receive)
     child.says("ready")
     done = unixipc("kill", *arguments, child.pid)
@@ -66,14 +62,14 @@ def test_a_signal_is_named_in_every_way(fork: Fork, arguments: list[str], signum
 
 
 @pytest.mark.parametrize("value", [42, 0, -1, 2**31 - 1, -(2**31)])
-def test_a_value_arrives_in_the_siginfo(fork: Fork, value: int) -> None:
+def test_a_value_arrives_in_the_siginfo(unixipc: Command, fork: Fork, value: int) -> None:
     child = fork(receive)
     child.says("ready")
     assert unixipc("kill", "-s", "RTMIN+3", "--value", value, child.pid).returncode == 0
     assert child.result() == (RT, libc.SI_QUEUE, os.getuid(), value)
 
 
-def test_all_processes_get_the_signal(fork: Fork) -> None:
+def test_all_processes_get_the_signal(unixipc: Command, fork: Fork) -> None:
     children = [fork(receive) for _ in range(3)]
     for child in children:
         child.says("ready")
@@ -81,14 +77,14 @@ def test_all_processes_get_the_signal(fork: Fork) -> None:
     assert [child.result()[0] for child in children] == [libc.SIGTERM] * 3
 
 
-def test_who_ends_in_time_gets_no_sigkill(fork: Fork) -> None:
+def test_who_ends_in_time_gets_no_sigkill(unixipc: Command, fork: Fork) -> None:
     child = fork(signal.pause)
     done = unixipc("kill", "--timeout", DEADLINE, child.pid)
     assert (done.returncode, done.stderr) == (0, "")
     assert child.wait().signal == libc.SIGTERM
 
 
-def test_who_does_not_end_in_time_gets_sigkill_and_it_is_said(fork: Fork) -> None:
+def test_who_does_not_end_in_time_gets_sigkill_and_it_is_said(unixipc: Command, fork: Fork) -> None:
     stubborn, obedient = fork(ignore), fork(signal.pause)
     stubborn.says("ready")
     done = unixipc("kill", "--timeout", "0.2", stubborn.pid, obedient.pid)
@@ -113,7 +109,7 @@ def test_a_pid_that_was_used_again_meanwhile_is_not_hit(fork: Fork, monkeypatch:
     assert bystander.result()[0] == libc.SIGUSR1, "it got nothing before"
 
 
-def test_the_exit_status_tells_whether_all_or_some_or_none_were_reached(fork: Fork) -> None:
+def test_the_exit_status_tells_whether_all_or_some_or_none_were_reached(unixipc: Command, fork: Fork) -> None:
     child = fork(receive)
     child.says("ready")
     some = unixipc("kill", child.pid, NOBODY)
@@ -138,7 +134,7 @@ def test_missing_rights_are_told_and_nothing_is_sent(fork: Fork, capfd: pytest.C
     assert child.result()[0] == libc.SIGUSR1, "it got nothing before"
 
 
-def test_signal_0_asks_only_whether_the_process_is_there() -> None:
+def test_signal_0_asks_only_whether_the_process_is_there(unixipc: Command) -> None:
     assert unixipc("kill", "-s", "0", os.getpid()).returncode == 0
     assert unixipc("kill", "-0", NOBODY).returncode == 1
 
@@ -160,7 +156,7 @@ def test_signal_0_asks_only_whether_the_process_is_there() -> None:
         ["--timeout", "nan", "1"],
     ],
 )
-def test_what_makes_no_sense_is_an_error_of_usage_and_nothing_is_sent(arguments: list[str]) -> None:
+def test_what_makes_no_sense_is_an_error_of_usage_and_nothing_is_sent(unixipc: Command, arguments: list[str]) -> None:
     done = unixipc("kill", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
@@ -169,14 +165,14 @@ def test_what_makes_no_sense_is_an_error_of_usage_and_nothing_is_sent(arguments:
 # -- the list --
 
 
-def test_the_list_has_every_signal() -> None:
+def test_the_list_has_every_signal(unixipc: Command) -> None:
     heading, *lines = unixipc("kill", "-l").stdout.splitlines()
     assert heading.split() == ["number", "name", "default", "action", "meaning"]
     found = {int(line.split()[0]): line.split()[1] for line in lines}
     assert found == {int(signum): libc.signal_name(signum) for signum in libc.SignalSet.full()}
 
 
-def test_names_numbers_and_exit_statuses_are_translated_as_by_the_shell() -> None:
+def test_names_numbers_and_exit_statuses_are_translated_as_by_the_shell(unixipc: Command) -> None:
     wanted = ["TERM", "sigkill", "15", "143", "137", str(RT), str(128 + RT), "RTMIN+3"]
     done = unixipc("kill", "--list", *wanted)
     assert (done.returncode, done.stderr) == (0, "")
@@ -187,7 +183,7 @@ def test_names_numbers_and_exit_statuses_are_translated_as_by_the_shell() -> Non
     assert done.stdout == shell.stdout
 
 
-def test_the_list_is_json_for_programs() -> None:
+def test_the_list_is_json_for_programs(unixipc: Command) -> None:
     assert json.loads(unixipc("kill", "-l", "--json", "ABRT").stdout) == [
         {
             "number": 6,
@@ -201,7 +197,7 @@ def test_the_list_is_json_for_programs() -> None:
 
 
 @pytest.mark.parametrize("text", ["NOTHING", "0", "32", "65", "128", "160", "999", "9" * 99])
-def test_what_is_no_signal_is_not_translated(text: str) -> None:
+def test_what_is_no_signal_is_not_translated(unixipc: Command, text: str) -> None:
     done = unixipc("kill", "-l", text)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("unixipc kill: ")

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from unixipc.testing import DEADLINE, parent
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cli_room.conftest import Command, OnTerminal
 
     from unixipc.testing.plugin import Fork
 
@@ -57,12 +58,7 @@ int main(void)
 """
 
 
-def unixipc(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unixipc", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE, **options)
-
-
-def document(pid: int) -> dict[str, Any]:
+def document(unixipc: Command, pid: int) -> dict[str, Any]:
     done = unixipc("signals", "--json", pid)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
@@ -107,9 +103,9 @@ def c_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "program"
 
 
-def test_a_c_program_shows_exactly_what_it_blocks_ignores_and_catches(c_program: Path) -> None:
+def test_a_c_program_shows_exactly_what_it_blocks_ignores_and_catches(unixipc: Command, c_program: Path) -> None:
     with running([c_program]) as pid:
-        found = document(pid)
+        found = document(unixipc, pid)
         lines = unixipc("signals", pid).stdout.splitlines()
     assert (found["pid"], found["name"]) == (pid, "program")
     assert numbers(found, "blocked") == {HUP, TERM, RT + 2}
@@ -127,7 +123,7 @@ def test_a_c_program_shows_exactly_what_it_blocks_ignores_and_catches(c_program:
     assert [int(line.split()[0]) for line in lines[1:]] == [*range(1, 32), RT + 2, RT + 5, libc.SIGRTMAX]
 
 
-def test_a_python_program_shows_exactly_what_it_blocks_ignores_and_catches() -> None:
+def test_a_python_program_shows_exactly_what_it_blocks_ignores_and_catches(unixipc: Command) -> None:
     code = (
         "import signal, sys\n"
         "signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR2, signal.SIGTERM})\n"
@@ -137,7 +133,7 @@ def test_a_python_program_shows_exactly_what_it_blocks_ignores_and_catches() -> 
         "sys.stdin.read()\n"
     )
     with running([sys.executable, "-c", code]) as pid:
-        found = document(pid)
+        found = document(unixipc, pid)
     assert numbers(found, "blocked") == {USR2, TERM}
     assert numbers(found, "ignored") == {HUP, PIPE, libc.SIGXFSZ}  # the last two are ignored by every Python
     assert numbers(found, "caught") == {INT, USR1}
@@ -164,11 +160,11 @@ def threaded() -> None:
     thread.join()
 
 
-def test_each_thread_is_told_with_what_it_blocks_and_what_waits_for_it(fork: Fork) -> None:
+def test_each_thread_is_told_with_what_it_blocks_and_what_waits_for_it(unixipc: Command, fork: Fork) -> None:
     child = fork(threaded)
     tid = int(child.hear())
     lines = unixipc("signals", "--threads", child.pid).stdout.splitlines()
-    found = document(child.pid)
+    found = document(unixipc, child.pid)
     child.tell("enough")
     child.result()
     rows = {line.split()[1]: line.split() for line in lines if "SIGUSR" in line}
@@ -180,7 +176,7 @@ def test_each_thread_is_told_with_what_it_blocks_and_what_waits_for_it(fork: For
     assert [(one["tid"], one["pending"]) for one in found["threads"]] == [(child.pid, []), (tid, ["SIGUSR2"])]
 
 
-def test_what_blocks_nearly_all_is_told_by_what_it_lets_through(fork: Fork) -> None:
+def test_what_blocks_nearly_all_is_told_by_what_it_lets_through(unixipc: Command, fork: Fork) -> None:
     def block() -> None:
         libc.sigprocmask(libc.SIG_SETMASK, libc.SignalSet.full() - {USR1})
         parent().tell("ready")
@@ -194,23 +190,23 @@ def test_what_blocks_nearly_all_is_told_by_what_it_lets_through(fork: Fork) -> N
     assert last.endswith("  all but SIGUSR1")
 
 
-def test_all_signals_are_shown_on_demand() -> None:
+def test_all_signals_are_shown_on_demand(unixipc: Command) -> None:
     lines = unixipc("signals", "--all", os.getpid()).stdout.splitlines()
     assert [int(line.split()[0]) for line in lines[1:]] == list(libc.SignalSet.full())
 
 
-def test_a_process_that_is_not_there_is_an_error_in_one_line() -> None:
+def test_a_process_that_is_not_there_is_an_error_in_one_line(unixipc: Command) -> None:
     done = unixipc("signals", NOBODY)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"unixipc signals: state\(\d+\): No such process: .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("argument", ["0", "--", "four", str(2**31)])
-def test_what_is_no_process_is_an_error_of_usage(argument: str) -> None:
+def test_what_is_no_process_is_an_error_of_usage(unixipc: Command, argument: str) -> None:
     assert unixipc("signals", argument).returncode == 2
 
 
-def test_the_name_of_a_process_cannot_command_the_terminal(fork: Fork) -> None:
+def test_the_name_of_a_process_cannot_command_the_terminal(unixipc: Command, fork: Fork) -> None:
     def wait() -> None:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
             comm.write("\x1b[31mred\n")
@@ -227,38 +223,19 @@ def test_the_name_of_a_process_cannot_command_the_terminal(fork: Fork) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 140])
-def test_a_terminal_gets_a_table_that_fits(fork: Fork, columns: int) -> None:
-    master, slave = os.openpty()
-    termios.tcsetwinsize(slave, (60, columns))
-    hidden = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden} | {"TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "unixipc", "signals", "--threads", str(os.getpid())]
-
-    def execute() -> None:
-        os.login_tty(slave)
-        os.execve(sys.executable, command, environment)  # noqa: S606 - as it is
-
-    child = fork(execute)
-    os.close(slave)
-    written = b""
-    while True:
-        try:
-            written += os.read(master, 65536)
-        except OSError:  # EIO: the program has ended
-            break
-    os.close(master)
-    assert child.wait().success
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode()).splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= columns
+def test_a_terminal_gets_a_table_that_fits(on_terminal: OnTerminal, columns: int) -> None:
+    status, lines = on_terminal(columns, "signals", "--threads", os.getpid())
+    assert status == 0
+    assert max(map(len, lines)) <= columns
     assert any(re.search("─{50,}", line) for line in lines)
     assert str(os.getpid()) in lines[0]
     assert ("Quit from keyboard" in "".join(lines)) == (columns == 140)
     assert sum(" SIG" in line for line in lines) >= 31
 
 
-def test_what_is_neither_ignored_nor_caught_has_its_default_action(fork: Fork) -> None:
+def test_what_is_neither_ignored_nor_caught_has_its_default_action(unixipc: Command, fork: Fork) -> None:
     child = fork(signal.pause)
-    found = document(child.pid)
+    found = document(unixipc, child.pid)
     (row,) = (row for row in found["signals"] if row["number"] == libc.SIGVTALRM)
     assert (row["caught"], row["ignored"], row["blocked"], row["default_action"]) == (False, False, False, "Term")
     child.kill(libc.SIGVTALRM)

@@ -59,9 +59,11 @@ def _number(text: str) -> int:
 
 
 def _complete(incomplete: str) -> list[tuple[str, str]]:
-    prefix = incomplete.upper()
-    names = [(item.name if prefix.startswith("S") else item.name[3:], item.description) for item in descriptions()]
-    return [(text, meaning) for text, meaning in names if text.startswith(prefix)]
+    """Offer names as they were begun: with SIG or without, in capitals or not."""
+    begun = incomplete.upper()
+    names = [(item.name if begun.startswith("S") else item.name[3:], item.description) for item in descriptions()]
+    shown = str.lower if incomplete.islower() else str
+    return [(shown(text), meaning) for text, meaning in names if text.startswith(begun)]
 
 
 def kill(
