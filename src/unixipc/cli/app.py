@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from unixipc import libc
-from unixipc.cli import inspecting, killing, render
+from unixipc.cli import inspecting, killing, limiting, listing, removing, render
 from unixipc.cli.interruption import STOPPING
 from unixipc.cli.mechanisms import MECHANISMS
 from unixipc.cli.tour import Report, run
@@ -44,5 +44,8 @@ def tour(
     raise typer.Exit(run(MECHANISMS, report))
 
 
+app.command()(listing.ls)
+app.command()(removing.rm)
+app.command()(limiting.limits)
 app.command()(inspecting.signals)
 app.command(cls=killing.KillCommand)(killing.kill)
