@@ -56,7 +56,9 @@ def printable(text: str) -> str:
 
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str, *, is_wide: bool) -> Table:
     shown = [i for i, column in enumerate(columns) if is_wide or not column.minor]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold"
+    )
     table.title = Text(title) if title else None
     for i in shown:
         table.add_column(columns[i].heading, overflow="fold", justify="right" if columns[i].right else "left")

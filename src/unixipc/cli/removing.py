@@ -130,7 +130,7 @@ def _remove(census: Census, thing: Thing, *, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         print(f"would remove {what}{f', which is in use: {use}' if use else ''}")
         return True
-    if use and not yes and not _agrees(f"{what} is in use: {use}. Remove it?"):
+    if use and not yes and not _agrees(f"{what} is in use: {use}; remove it?"):
         complain("rm", f"{what} is in use: not removed")
         return False
     now = next((other for other in _LISTS[objects.kind_of(thing)]() if _identity(other) == _identity(thing)), None)
@@ -158,11 +158,12 @@ def _use(census: Census, thing: Thing) -> str:
 
 
 def _agrees(question: str) -> bool:
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:  # there is nobody to answer
+    """Ask on standard error; typer.confirm would write to standard output, too."""
+    print(question, "[y/N] ", end="", file=sys.stderr, flush=True)
+    answer = b"" if sys.stdin is None else sys.stdin.buffer.readline()
+    if not answer.endswith(b"\n"):  # there is nobody to answer
         print(file=sys.stderr)
-        return False
+    return answer.strip().lower() in (b"y", b"yes")
 
 
 def _identity(thing: Thing) -> tuple[object, ...]:
