@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from unixipc.cli import output
 from unixipc.cli.app import app
 from unixipc.testing import DEADLINE
 
@@ -29,6 +30,14 @@ def complete(line: str) -> list[str]:
     )  # fmt: skip
     assert done.stderr == ""
     return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(None, ""), (0, "0"), (1023, "1023"), (1024, "1K"), (1536, "1.5K"), (65535, "64K"), (2**20, "1M"), (2**64, "16E")],
+)
+def test_a_terminal_gets_bytes_in_short(number: int | None, text: str) -> None:
+    assert output._shortened(number) == text
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tour"])

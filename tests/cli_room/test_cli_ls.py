@@ -158,7 +158,7 @@ def test_holders_are_those_of_proc(unixipc: Command, populated: None) -> None:
         os.getpid()
     ]
     assert [holder["pid"] for holder in row["holders"]] == [os.getpid()]
-    assert re.fullmatch(r"open as fd \d+", row["holders"][0]["how"])
+    assert re.fullmatch(r"open as fd \d+, mapped", row["holders"][0]["how"])
     assert row["holders_complete"] == (not inventory.look().unseen)
 
 

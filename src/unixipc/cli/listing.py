@@ -7,7 +7,7 @@ import typer
 
 from unixipc.cli import objects
 from unixipc.cli.objects import Kind
-from unixipc.cli.output import Column, complain, show, show_json
+from unixipc.cli.output import Cell, Column, complain, show, show_json
 from unixipc.inventory import Orphaned, Thing, UnixSocket, look
 
 _COLUMNS = (
@@ -93,15 +93,15 @@ def _is_wanted(thing: Thing, owner: int | None, older: float | None) -> bool:
     return older is None or (age is not None and age >= older)
 
 
-def _cells(thing: Thing) -> tuple[str, ...]:
-    size, mode = objects.size(thing), getattr(thing, "mode", None)
+def _cells(thing: Thing) -> tuple[Cell, ...]:
+    mode = getattr(thing, "mode", None)
     return (
         objects.kind_of(thing),
         objects.label(thing),
         objects.key(thing),
         objects.owner(thing),
         "" if mode is None else f"{mode:04o}",
-        "" if size is None else str(size),
+        objects.size(thing),
         objects.content(thing),
         objects.in_words(objects.age(thing)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -19,6 +19,12 @@ _WIDE = 120
 """From so many columns on, a terminal gets what is minor, too."""
 
 
+_UNITS = "KMGTPE"
+
+Cell: TypeAlias = str | int | None
+"""A number is one of bytes, which a terminal gets in short, as by `ls -h`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table; a narrow terminal goes without the `minor` ones."""
@@ -28,14 +34,14 @@ class Column:
     minor: bool = False
 
 
-def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], title: str = "") -> None:
+def show(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title: str = "") -> None:
     """Print a table; where no terminal reads it, each line is a row, and there is no title."""
-    cells = [[printable(cell) for cell in row] for row in rows]
     console = Console(highlight=False)
     if console.is_terminal:
+        cells = [[_shortened(cell) for cell in row] for row in rows]
         console.print(_table(columns, cells, printable(title), is_wide=console.width >= _WIDE))
     else:
-        _print_aligned(columns, cells)
+        _print_aligned(columns, [[_exact(cell) for cell in row] for row in rows])
 
 
 def show_json(document: object) -> None:
@@ -52,6 +58,18 @@ def complain(command: str, error: OSError | str) -> None:
 def printable(text: str) -> str:
     """Escape what would not show, or would command the terminal: anybody may name an object so."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _exact(cell: Cell) -> str:
+    return printable(cell) if isinstance(cell, str) else "" if cell is None else str(cell)
+
+
+def _shortened(cell: Cell) -> str:
+    if not isinstance(cell, int) or cell < 1024:
+        return _exact(cell)
+    power = min((cell.bit_length() - 1) // 10, len(_UNITS))
+    number = cell / 1024**power
+    return f"{number:.1f}".removesuffix(".0") + _UNITS[power - 1] if number < 10 else f"{number:.0f}{_UNITS[power - 1]}"
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str, *, is_wide: bool) -> Table:
