@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -149,6 +150,7 @@ def test_signal_0_asks_only_whether_the_process_is_there(unixipc: Command) -> No
         ["1x"],
         ["٣"],
         [str(2**31)],
+        ["9" * 5000],
         ["-s", "NOTHING", "1"],
         ["-s", "65", "1"],
         ["--value", str(2**31), "1"],
@@ -173,6 +175,8 @@ def test_the_list_has_every_signal(unixipc: Command) -> None:
 
 
 def test_names_numbers_and_exit_statuses_are_translated_as_by_the_shell(unixipc: Command) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash to compare with")
     wanted = ["TERM", "sigkill", "15", "143", "137", str(RT), str(128 + RT), "RTMIN+3"]
     done = unixipc("kill", "--list", *wanted)
     assert (done.returncode, done.stderr) == (0, "")
@@ -196,7 +200,7 @@ def test_the_list_is_json_for_programs(unixipc: Command) -> None:
     assert len(json.loads(unixipc("kill", "-l", "--json").stdout)) == len(libc.SignalSet.full())
 
 
-@pytest.mark.parametrize("text", ["NOTHING", "0", "32", "65", "128", "160", "999", "9" * 99])
+@pytest.mark.parametrize("text", ["NOTHING", "0", "32", "65", "128", "160", "999", "9" * 5000])
 def test_what_is_no_signal_is_not_translated(unixipc: Command, text: str) -> None:
     done = unixipc("kill", "-l", text)
     assert (done.returncode, done.stdout) == (1, "")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from unixipc import inventory, libc, memory, posix, processes
-from unixipc.cli import objects
+from unixipc.cli import listing, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,6 +212,25 @@ def test_a_name_cannot_command_the_terminal(unixipc: Command) -> None:
         shared.unlink()
     assert "/\\x1b[31mred\\n" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_what_may_not_be_listed_is_told_and_the_rest_is_listed(
+    fork: Fork, populated: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if os.path.ismount("/dev/mqueue"):
+        pytest.skip("/dev/mqueue is mounted, and shows the queues to everybody")
+
+    def list_as_nobody() -> None:
+        os.setuid(65534)
+        listing.ls(json=True)
+
+    fork(list_as_nobody).result()
+    shown, told = capfd.readouterr()
+    assert re.fullmatch(r"unixipc ls: .*Operation not permitted: it needs CAP_SYS_ADMIN.*\n", told)
+    rows = json.loads(shown)
+    assert {row["kind"] for row in rows} >= {"sysv-shm", "sysv-msg", "sysv-sem", "posix-shm", "posix-sem"}
+    assert not any(row["holders_complete"] for row in of_kind(rows, "posix-shm"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import select
 from contextlib import ExitStack
 from typing import Annotated, Any
@@ -123,7 +124,7 @@ def kill(
 
 
 def _pid(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 2**31:
+    if not re.fullmatch("[0-9]{1,10}", text) or not 0 < int(text) < 2**31:
         raise typer.BadParameter(f"{text!r} is not the number of a process", param_hint="PID")
     return int(text)
 

@@ -65,7 +65,7 @@ def ls(
     Example: `unixipc ls --kind sysv-shm --kind posix-shm --older 1d`
     """
     census = look()
-    for text in census.lacking:
+    for text in census.lacking if not kinds or Kind.POSIX_MQ in kinds else ():
         complain("ls", text)
     found = []
     for thing in census:
