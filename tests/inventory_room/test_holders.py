@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from unixipc import inventory, libc, memory, testing
+from unixipc import inventory, libc, testing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,16 @@ def held(thing: inventory.Thing, pid: int) -> inventory.Holder:
     assert alone == among_all
     (holder,) = (one for one in alone.known if one.pid == pid)
     return holder
+
+
+@contextmanager
+def mapped(fd: int, length: int) -> Iterator[None]:
+    """Map a file, without a further descriptor for it."""
+    mapping = libc.mmap(None, length, libc.PROT_READ | libc.PROT_WRITE, libc.MAP_SHARED, fd)
+    try:
+        yield
+    finally:
+        libc.munmap(mapping)
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -92,7 +103,7 @@ def test_a_memfd_is_not_taken_for_the_segment_with_its_number(memfd: int) -> Non
     made = libc.shmget(libc.IPC_PRIVATE, 100, 0o600)
     try:
         (segment,) = (thing for thing in inventory.segments() if thing.id == made)
-        with memory.Mapping.of(memfd):
+        with mapped(memfd, 100):
             assert inventory.holders(replace(segment, id=os.fstat(memfd).st_ino)).known == ()
     finally:
         libc.shmctl(made, libc.IPC_RMID)
@@ -123,7 +134,7 @@ def test_who_waits_for_a_queue_or_a_set_is_found(fork: Fork) -> None:
 
 def test_a_memory_file_is_found_with_its_seals_and_where_it_is_open_and_mapped(memfd: int, fork: Fork) -> None:
     os.ftruncate(memfd, 5000)
-    with memory.Mapping.of(memfd, access="write"):
+    with mapped(memfd, 5000):
         fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         child = fork(wait_there)
         child.says("ready")
@@ -138,10 +149,11 @@ def test_a_memory_file_is_found_with_its_seals_and_where_it_is_open_and_mapped(m
 
 
 def test_a_memory_file_that_is_only_mapped_is_found() -> None:
-    with memory.MemoryFile.create(100, name="closed") as file:
-        inode = os.fstat(file.fileno()).st_ino
-        mapping = file.map()
-    with mapping:
+    fd = os.memfd_create("closed")
+    os.ftruncate(fd, 100)
+    with mapped(fd, 100):
+        inode = os.fstat(fd).st_ino
+        os.close(fd)
         (found,) = (one for one in inventory.look().memory_files if one.inode == inode)
         assert (found.name, found.size) == ("closed", None if os.geteuid() else 100)
         assert held(found, os.getpid()).how == "mapped"
@@ -176,7 +188,7 @@ def test_posix_memory_is_held_by_descriptor_and_by_mapping() -> None:
         os.ftruncate(fd, 100)
         (thing,) = (one for one in inventory.posix_memory() if one.name == NAME)
         assert held(thing, os.getpid()).how == f"open as fd {fd}"
-        with memory.Mapping.of(fd):
+        with mapped(fd, 100):
             assert held(thing, os.getpid()).how == f"open as fd {fd}, mapped"
     finally:
         os.close(fd)
@@ -224,18 +236,18 @@ def test_as_another_user_what_may_not_be_seen_is_told_and_no_error(fork: Fork) -
         census = inventory.look()
         assert root in census.unseen
         assert os.getpid() not in census.unseen
-        (found,) = (thing for thing in census.segments if thing.id == segment)
-        assert found.attached == 1 + 1
-        assert census.holders(found).pids == (os.getpid(),)
-        assert not census.holders(found).complete
-        (found,) = (thing for thing in census.message_queues if thing.id == queue)
-        assert (found.messages, found.bytes, found.max_bytes) == (1, 6, 16384)
-        assert census.verdict(found).orphaned == inventory.Orphaned.NO
-        (found,) = (thing for thing in census.semaphore_sets if thing.id == semaphores)
-        assert inventory.semaphore_states(found.id) is None
-        assert census.verdict(found).orphaned == inventory.Orphaned.UNKNOWN
-        (found,) = (thing for thing in census.posix_memory if thing.name == NAME)
-        assert not census.holders(found).complete
+        (seen,) = (thing for thing in census.segments if thing.id == segment)
+        assert seen.attached == 2
+        assert census.holders(seen).pids == (os.getpid(),)
+        assert not census.holders(seen).complete
+        (messages,) = (thing for thing in census.message_queues if thing.id == queue)
+        assert (messages.messages, messages.bytes, messages.max_bytes) == (1, 6, 16384)
+        assert census.verdict(messages).orphaned == inventory.Orphaned.NO
+        (values,) = (thing for thing in census.semaphore_sets if thing.id == semaphores)
+        assert inventory.semaphore_states(values.id) is None
+        assert census.verdict(values).orphaned == inventory.Orphaned.UNKNOWN
+        (named,) = (thing for thing in census.posix_memory if thing.name == NAME)
+        assert not census.holders(named).complete
         (lacking,) = census.lacking
         assert "CAP_SYS_ADMIN" in lacking
         inventory.limits()

@@ -28,10 +28,26 @@ SEGMENTS, QUEUES, SETS, MEMORY, SEMAPHORES, POSIX_QUEUES = 25, 20, 20, 15, 10, 1
 
 def populate() -> None:
     """Make 100 objects, no two alike, in namespaces of one's own."""
+    populate_sysv()
+    for number in range(MEMORY):
+        fd = libc.shm_open(f"/memory {number}", libc.O_CREAT | libc.O_RDWR, 0o600)
+        os.ftruncate(fd, number * 1000)
+        os.close(fd)
+    for number in range(SEMAPHORES):
+        libc.sem_close(libc.sem_open(f"/semaphore{number}", libc.O_CREAT, 0o600, number))
+    for number in range(POSIX_QUEUES):
+        limits = libc.MqAttr(mq_maxmsg=1 + number % 8, mq_msgsize=10 + number)
+        fd = libc.mq_open(f"/queue{number}", libc.O_CREAT | libc.O_RDWR, 0o600, limits)
+        if number % 2:
+            libc.mq_send(fd, b"y" * number)
+        libc.mq_close(fd)
+
+
+def populate_sysv() -> None:
     for number in range(SEGMENTS):
         made = libc.shmget(number and 0x5000 + number, 100 + 5000 * number, libc.IPC_CREAT | 0o400 | number)
         if number % 3 == 1:
-            attached = libc.shmat(made, shmflg=0 if os.geteuid() == 0 else libc.SHM_RDONLY)
+            attached = libc.shmat(made)
             if number % 2:
                 libc.shmctl(made, libc.IPC_RMID)  # it stays while it is attached
                 _KEPT.append(attached)
@@ -49,18 +65,6 @@ def populate() -> None:
         made = libc.semget(number and 0x7000 + number, number + 1, libc.IPC_CREAT | 0o600 | number)
         if number % 2:
             libc.semop(made, [(number, 1)])
-    for number in range(MEMORY):
-        fd = libc.shm_open(f"/memory {number}", libc.O_CREAT | libc.O_RDWR, 0o600)
-        os.ftruncate(fd, number * 1000)
-        os.close(fd)
-    for number in range(SEMAPHORES):
-        libc.sem_close(libc.sem_open(f"/semaphore{number}", libc.O_CREAT, 0o600, number))
-    for number in range(POSIX_QUEUES):
-        limits = libc.MqAttr(mq_maxmsg=1 + number % 8, mq_msgsize=10 + number)
-        fd = libc.mq_open(f"/queue{number}", libc.O_CREAT | libc.O_RDWR, 0o600, limits)
-        if number % 2:
-            libc.mq_send(fd, b"y" * number)
-        libc.mq_close(fd)
 
 
 _KEPT: list[object] = []
@@ -180,10 +184,7 @@ def test_the_owners_and_creators_of_ipcs_are_listed(populated: Callable[[Callabl
             ("Semaphore", found.semaphore_sets),
         ):
             assert tables[title] == rows(
-                *(
-                    (t.id, f"{t.mode:o}", user(t.cuid), group(t.cgid), user(t.uid), group(t.gid))
-                    for t in things  # type: ignore[attr-defined]
-                )
+                *((t.id, f"{t.mode:o}", user(t.cuid), group(t.cgid), user(t.uid), group(t.gid)) for t in things)
             )
 
     populated(look)
