@@ -159,9 +159,10 @@ def test_names_are_unknown_where_a_process_cannot_be_looked_at(fork: Fork) -> No
     assert alone(fork, look) == {Orphaned.UNKNOWN}
 
 
-def test_a_process_that_proc_hides_is_told_as_unseen(fork: Fork) -> None:
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_a_process_that_proc_hides_is_told_as_unseen(fork: Fork, hidepid: int) -> None:
     def look() -> tuple[int, ...]:
-        libc.mount("proc", "/proc", "proc", 0, "hidepid=2")
+        libc.mount("proc", "/proc", "proc", 0, f"hidepid={hidepid}")
 
         def as_another() -> tuple[int, ...]:
             os.setgroups([])
@@ -173,6 +174,36 @@ def test_a_process_that_proc_hides_is_told_as_unseen(fork: Fork) -> None:
             return child.result()
 
     assert alone(fork, look)[0] == 1
+
+
+def test_a_queue_that_a_process_of_another_pid_namespace_used_is_unknown(fork: Fork) -> None:
+    def look() -> tuple[Orphaned, str]:
+        queue = libc.msgget(0, 0o600)
+        libc.msgsnd(queue, 1, b"mine")
+
+        def inside() -> tuple[Orphaned, str]:
+            libc.mount("proc", "/proc", "proc", 0)
+            (found,) = inventory.message_queues()
+            assert (found.last_sender, found.messages) == (0, 1)
+            verdict = inventory.look().verdict(found)
+            return verdict.orphaned, verdict.why
+
+        with processes.mount_namespace():
+            libc.unshare(libc.CLONE_NEWPID)
+            with testing.fork(inside) as child:
+                return child.result()
+
+    orphaned, why = alone(fork, look)
+    assert orphaned == Orphaned.UNKNOWN
+    assert "pid namespace" in why
+
+
+def test_what_is_no_thing_or_no_pid_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="not of 'segment'"):
+        inventory.holders("segment")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        inventory.shared_mappings(["1"])  # type: ignore[list-item]
+    assert inventory.shared_mappings([-1, 0, 2**70]) == ()
 
 
 def test_a_process_that_has_ended_holds_nothing_and_does_not_live(fork: Fork) -> None:
