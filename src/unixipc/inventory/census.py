@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 from unixipc.inventory import scan
@@ -16,6 +17,7 @@ from unixipc.inventory.sysv import (
     MessageQueue,
     Segment,
     SemaphoreSet,
+    SysvObject,
     message_queues,
     segments,
     semaphore_sets,
@@ -113,7 +115,7 @@ class Census:
             case Segment():
                 return _verdict_of_segment(thing)
             case MessageQueue():
-                return _verdict_by_use({thing.last_sender, thing.last_receiver}, self.holders(thing))
+                return _verdict_of_queue(thing, self.holders(thing))
             case SemaphoreSet():
                 return _verdict_of_set(thing, self.holders(thing))
             case PosixObject():
@@ -131,20 +133,30 @@ def look() -> Census:
 
     What this process may not look at is no error: `lacking`, `unseen` and `Holders.complete` tell what is missing.
     """
-    lacking, queues = list[str](), tuple[PosixQueue, ...]()
+    lacking, memory, queues = list[str](), tuple[PosixObject, ...](), tuple[PosixQueue, ...]()
     try:
+        memory = posix_memory()
         queues = posix_queues()
-    except OSError as error:
+    except PermissionError as error:
         lacking.append(str(error))
-    sysv, memory, unix = (segments(), message_queues(), semaphore_sets()), posix_memory(), sockets()
-    holdings = _Holdings.find((*sysv[0], *sysv[1], *sysv[2], *memory, *queues))
-    found = memory_files(holdings.processes), fifos(holdings.processes)
-    return Census(*sysv, memory, queues, *found, unix, tuple(lacking), holdings.unseen, holdings)
+    sysv, unix = (segments(), message_queues(), semaphore_sets()), sockets()
+    holdings = _Holdings.find((*sysv[0], *sysv[1], *sysv[2], *memory, *queues), descriptors=True)
+    return Census(
+        *sysv,
+        memory,
+        queues,
+        memory_files(holdings.processes),
+        fifos(holdings.processes),
+        unix,
+        tuple(lacking),
+        holdings.unseen,
+        holdings,
+    )
 
 
 def holders(thing: Thing) -> Holders:
     """Find the processes that hold one object; for several, `look` costs less."""
-    return _Holdings.find([thing]).of(thing)
+    return _Holdings.find([thing], descriptors=not isinstance(thing, SysvObject)).of(thing)
 
 
 def shared_mappings(pids: Iterable[int] | None = None) -> tuple[MappedFile, ...]:
@@ -153,18 +165,17 @@ def shared_mappings(pids: Iterable[int] | None = None) -> tuple[MappedFile, ...]
     Among them are the shared libraries, whose pages they share, memory of System V and POSIX, and shared memory without
     a name. A process that has ended has nothing mapped; one that may not be looked at makes all `holders` incomplete.
     """
-    wanted = scan.pids() if pids is None else sorted(set(pids))
-    processes = tuple(scan.look_at(wanted, files=None))
-    holdings = _Holdings(processes, tuple(process.pid for process in processes if not process.seen))
-    return tuple(holdings.mapped_by_several())
+    if pids is None:
+        return tuple(_Holdings.find((), descriptors=False).mapped_by_several())
+    return tuple(_Holdings(tuple(scan.look_at(sorted(set(map(index, pids))), files=None))).mapped_by_several())
 
 
 class _Holdings:
     """What processes hold, by the object."""
 
-    def __init__(self, processes: tuple[Process, ...], unseen: tuple[int, ...]) -> None:
+    def __init__(self, processes: tuple[Process, ...], hidden: tuple[int, ...] = ()) -> None:
         self.processes = processes
-        self.unseen = unseen
+        self.unseen = (*hidden, *(process.pid for process in processes if not process.seen))
         self._waits_seen = all(process.waits_seen for process in processes)
         self._own = scan.own_namespace()
         self._held = defaultdict[_Key, list[Holder]](list)
@@ -174,14 +185,13 @@ class _Holdings:
                 self._held[key].append(holder)
 
     @classmethod
-    def find(cls, things: Iterable[Thing]) -> _Holdings:
-        """Look at every process for things that have been listed before, so that who made them can be found."""
+    def find(cls, things: Iterable[Thing], *, descriptors: bool) -> _Holdings:
+        """Look at every process for things that were listed before: whoever made one of them is older than the look."""
         things, pids = tuple(things), scan.pids()
         places = {(thing.device, thing.inode) for thing in things if isinstance(thing, PosixObject)}
         waits = any(isinstance(thing, MessageQueue | SemaphoreSet) for thing in things)
-        processes = tuple(scan.look_at(pids, files=places, waits=waits))
-        hidden = () if 1 in pids else (1,)
-        return cls(processes, (*hidden, *(process.pid for process in processes if not process.seen)))
+        processes = tuple(scan.look_at(pids, files=places if descriptors else None, waits=waits))
+        return cls(processes, () if 1 in pids else (1,))
 
     def of(self, thing: Thing) -> Holders:
         known = tuple(self._held.get(self._key(thing), ()))
@@ -199,7 +209,9 @@ class _Holdings:
                 return thing.kind, self._own, thing.id
             case UnixSocket():
                 return thing.kind, thing.inode
-        return thing.device, thing.inode
+            case PosixObject() | MemoryFile() | Fifo():
+                return thing.device, thing.inode
+        raise TypeError(f"holders are those of a thing that the inventory listed, not of {thing!r}")
 
     def mapped_by_several(self) -> Iterator[MappedFile]:
         for known in self._held.values():
@@ -230,6 +242,12 @@ def _verdict_of_segment(segment: Segment) -> Verdict:
     if scan.lives(segment.creator):
         return Verdict(Orphaned.NO, f"process {segment.creator}, which made it, is there")
     return Verdict(Orphaned.YES, f"process {segment.creator}, which made it, is gone, and nobody has it attached")
+
+
+def _verdict_of_queue(queue: MessageQueue, waiting: Holders) -> Verdict:
+    if (queue.stime and not queue.last_sender) or (queue.rtime and not queue.last_receiver):
+        return Verdict(Orphaned.UNKNOWN, "a process of another pid namespace has used it")
+    return _verdict_by_use({queue.last_sender, queue.last_receiver}, waiting)
 
 
 def _verdict_of_set(found: SemaphoreSet, waiting: Holders) -> Verdict:
