@@ -10,10 +10,14 @@ import termios
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from typer.testing import CliRunner
 
+from unixipc.cli.app import app
 from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
+    from typer.testing import Result
+
     from unixipc.testing.plugin import Fork
 
 _DECIDING = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
@@ -24,6 +28,13 @@ class Command(Protocol):
 
     def __call__(self, *arguments: object, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run it with these arguments, and this as its input."""
+
+
+class Invoke(Protocol):
+    """The type of the fixture `invoke`."""
+
+    def __call__(self, *arguments: str) -> Result:
+        """Run it with these arguments in this process, which takes less time."""
 
 
 class OnTerminal(Protocol):
@@ -50,6 +61,11 @@ def unixipc() -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def invoke() -> Invoke:
+    return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
 @pytest.fixture

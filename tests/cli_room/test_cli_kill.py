@@ -17,7 +17,7 @@ from unixipc.cli import killing
 from unixipc.testing import DEADLINE, parent
 
 if TYPE_CHECKING:
-    from cli_room.conftest import Command
+    from cli_room.conftest import Command, Invoke
 
     from unixipc.testing.plugin import Fork
 
@@ -158,9 +158,9 @@ def test_signal_0_asks_only_whether_the_process_is_there(unixipc: Command) -> No
         ["--timeout", "nan", "1"],
     ],
 )
-def test_what_makes_no_sense_is_an_error_of_usage_and_nothing_is_sent(unixipc: Command, arguments: list[str]) -> None:
-    done = unixipc("kill", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_what_makes_no_sense_is_an_error_of_usage_and_nothing_is_sent(invoke: Invoke, arguments: list[str]) -> None:
+    done = invoke("kill", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr
 
 
@@ -201,8 +201,8 @@ def test_the_list_is_json_for_programs(unixipc: Command) -> None:
 
 
 @pytest.mark.parametrize("text", ["NOTHING", "0", "32", "65", "128", "160", "999", "9" * 5000])
-def test_what_is_no_signal_is_not_translated(unixipc: Command, text: str) -> None:
-    done = unixipc("kill", "-l", text)
-    assert (done.returncode, done.stdout) == (1, "")
+def test_what_is_no_signal_is_not_translated(invoke: Invoke, text: str) -> None:
+    done = invoke("kill", "-l", text)
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("unixipc kill: ")
     assert done.stderr.count("\n") == 1

@@ -20,7 +20,7 @@ from unixipc.cli import listing, objects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli_room.conftest import Command, OnTerminal
+    from cli_room.conftest import Command, Invoke, OnTerminal
 
     from unixipc.testing.plugin import Fork
 
@@ -236,9 +236,9 @@ def test_what_may_not_be_listed_is_told_and_the_rest_is_listed(
 @pytest.mark.parametrize(
     "arguments", [["--kind", "other"], ["--older", "old"], ["--older", "-1"], ["--owner", "nobody at all"]]
 )
-def test_what_makes_no_sense_is_an_error_of_usage(unixipc: Command, arguments: list[str]) -> None:
-    done = unixipc("ls", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_what_makes_no_sense_is_an_error_of_usage(invoke: Invoke, arguments: list[str]) -> None:
+    done = invoke("ls", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from unixipc.testing import parent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cli_room.conftest import Command
+    from cli_room.conftest import Command, Invoke
 
     from unixipc.testing.plugin import Fork
 
@@ -238,6 +238,6 @@ def test_a_segment_that_was_attached_meanwhile_stays(swept: None, capfd: pytest.
     "arguments",
     [[], ["sysv-shm"], ["memfd", "x"], ["other", "1"], ["--orphans", "sysv-shm", "1"], ["--likely", "sysv-shm", "1"]],
 )
-def test_what_makes_no_sense_is_an_error_of_usage(unixipc: Command, arguments: list[str]) -> None:
-    done = unixipc("rm", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_what_makes_no_sense_is_an_error_of_usage(invoke: Invoke, arguments: list[str]) -> None:
+    done = invoke("rm", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")

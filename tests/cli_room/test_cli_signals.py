@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cli_room.conftest import Command, OnTerminal
+    from cli_room.conftest import Command, Invoke, OnTerminal
 
     from unixipc.testing.plugin import Fork
 
@@ -202,8 +202,8 @@ def test_a_process_that_is_not_there_is_an_error_in_one_line(unixipc: Command) -
 
 
 @pytest.mark.parametrize("argument", ["0", "--", "four", str(2**31)])
-def test_what_is_no_process_is_an_error_of_usage(unixipc: Command, argument: str) -> None:
-    assert unixipc("signals", argument).returncode == 2
+def test_what_is_no_process_is_an_error_of_usage(invoke: Invoke, argument: str) -> None:
+    assert invoke("signals", argument).exit_code == 2
 
 
 def test_the_name_of_a_process_cannot_command_the_terminal(unixipc: Command, fork: Fork) -> None:

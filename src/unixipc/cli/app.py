@@ -8,10 +8,7 @@ import typer
 from rich.console import Console
 
 from unixipc import libc
-from unixipc.cli import inspecting, killing, limiting, listing, removing, render
-from unixipc.cli.interruption import STOPPING
-from unixipc.cli.mechanisms import MECHANISMS
-from unixipc.cli.tour import Report, run
+from unixipc.cli import inspecting, killing, limiting, listing, removing
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -32,6 +29,11 @@ def tour(
     Nothing is left behind, also after Ctrl-C. The exit status is 0 when every mechanism that this machine has worked,
     1 when one failed, and 128 and the signal's number after an interruption.
     """
+    from unixipc.cli import render  # noqa: PLC0415 - these load every room, and no other command needs them
+    from unixipc.cli.interruption import STOPPING  # noqa: PLC0415
+    from unixipc.cli.mechanisms import MECHANISMS  # noqa: PLC0415
+    from unixipc.cli.tour import Report, run  # noqa: PLC0415
+
     libc.sigprocmask(libc.SIG_BLOCK, STOPPING)  # for good: after the last row, nothing is to change the exit status
     console = Console(highlight=False)
     report: Report
