@@ -139,6 +139,23 @@ def test_orphans_of_one_kind_leave_the_others(unixipc: Command, fork: Fork, swep
     fork(alone, test).result()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_what_somebody_may_hold_who_may_not_be_looked_at_stays(
+    fork: Fork, swept: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    left = set(fork(make, "left").result())
+
+    def remove_as_nobody() -> None:
+        os.setuid(65534)
+        removing.rm(Kind.POSIX_SHM, orphans=True, likely=True)
+
+    fork(remove_as_nobody).result()
+    assert re.fullmatch(
+        r"unixipc rm: processes that may not be looked at: \d+; what they may hold stays\n", capfd.readouterr().err
+    )
+    assert present() == left
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_object_is_removed_by_its_kind_and_its_id_or_name(unixipc: Command, swept: None, kind: Kind) -> None:
     made = dict(make("named"))
@@ -161,7 +178,7 @@ def test_a_key_and_a_name_without_its_slash_do_as_well(unixipc: Command, swept: 
 def test_the_key_of_private_objects_means_none_of_them(unixipc: Command, swept: None) -> None:
     made = make("private")
     done = unixipc("rm", "sysv-shm", "0x0")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "unixipc rm: there is no sysv-shm 0x0\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "unixipc rm: sysv-shm 0x0 was not found\n")
     assert present() == set(made)
 
 
@@ -189,7 +206,7 @@ def test_what_is_not_there_is_an_error_and_the_rest_goes(unixipc: Command, swept
     made = dict(make("x"))
     done = unixipc("rm", "sysv-sem", "99999", made[Kind.SYSV_SEM], "/name")
     assert done.returncode == 1
-    assert done.stderr == "unixipc rm: there is no sysv-sem 99999\nunixipc rm: there is no sysv-sem /name\n"
+    assert done.stderr == "unixipc rm: sysv-sem 99999 was not found\nunixipc rm: sysv-sem /name was not found\n"
     assert done.stdout == f"removed sysv-sem {made[Kind.SYSV_SEM]}\n"
 
 

@@ -88,6 +88,8 @@ def rm(
     if orphans:
         found = [one for one in census.orphans(likely=likely) if kind in (None, objects.kind_of(one))]
         failed = bool(lacking)
+        if likely and census.unseen:
+            complain("rm", f"processes that may not be looked at: {len(census.unseen)}; what they may hold stays")
     else:
         found, failed = _named(census, kind, which)
     for thing in found:
@@ -104,7 +106,7 @@ def _named(census: Census, kind: Kind | None, which: list[str] | None) -> tuple[
     for text in dict.fromkeys(which or ()):
         meant = [thing for thing in candidates if _is_meant(thing, text)]
         if not meant:
-            complain("rm", f"there is no {kind} {text}")
+            complain("rm", f"{kind} {text} was not found")
             failed = True
         found += [thing for thing in meant if thing not in found]
     return found, failed
@@ -133,14 +135,14 @@ def _remove(census: Census, thing: Thing, *, dry_run: bool, yes: bool) -> bool:
     if use and not yes and not _agrees(f"{what} is in use: {use}; remove it?"):
         complain("rm", f"{what} is in use: not removed")
         return False
-    now = next((other for other in _LISTS[objects.kind_of(thing)]() if _identity(other) == _identity(thing)), None)
-    if now is None:
-        complain("rm", f"{what} is gone")
-        return False
-    if isinstance(now, Segment) and isinstance(thing, Segment) and now.attached > thing.attached:
-        complain("rm", f"{what} was attached meanwhile: not removed")
-        return False
     try:
+        now = next((other for other in _LISTS[objects.kind_of(thing)]() if _identity(other) == _identity(thing)), None)
+        if now is None:
+            complain("rm", f"{what} is gone")
+            return False
+        if isinstance(now, Segment) and isinstance(thing, Segment) and now.attached > thing.attached:
+            complain("rm", f"{what} was attached meanwhile: not removed")
+            return False
         _call(thing)
     except OSError as error:
         complain("rm", f"{what}: {error.strerror}")
