@@ -147,7 +147,7 @@
 #ifndef SEGV_MTESERR
 #define SEGV_MTESERR UIPC_ABSENT
 #endif
-/* A number of its own each of these calls has only where there is no multiplexed ipc(2). */
+/* These have numbers of their own only where there is no ipc(2) for all of them. */
 #ifndef SYS_msgsnd
 #define SYS_msgsnd UIPC_ABSENT
 #endif

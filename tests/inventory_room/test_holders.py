@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +44,10 @@ def mapped(fd: int, length: int) -> Iterator[None]:
         libc.munmap(mapping)
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + testing.DEADLINE
     while not is_so():
+        assert time.monotonic() < end, "it has not come"
         os.sched_yield()
 
 
@@ -115,11 +118,11 @@ def test_who_waits_for_a_queue_or_a_set_is_found(fork: Fork) -> None:
     queue, semaphores = libc.msgget(libc.IPC_PRIVATE, 0o600), libc.semget(libc.IPC_PRIVATE, 1, 0o600)
     try:
         receiver, changer = fork(libc.msgrcv, queue, 10), fork(libc.semop, semaphores, [(0, -1)])
-        until(lambda: "msgrcv" in Path(f"/proc/{receiver.pid}/wchan").read_text())
-        until(lambda: libc.semctl(semaphores, 0, libc.GETNCNT) == 1)
+        (found,) = (thing for thing in inventory.message_queues() if thing.id == queue)
+        (other,) = (thing for thing in inventory.semaphore_sets() if thing.id == semaphores)
+        until(lambda: inventory.holders(found).known)
+        until(lambda: inventory.holders(other).known)
         census = inventory.look()
-        (found,) = (thing for thing in census.message_queues if thing.id == queue)
-        (other,) = (thing for thing in census.semaphore_sets if thing.id == semaphores)
         assert [(h.pid, h.waiting, h.how) for h in census.holders(found).known] == [
             (receiver.pid, (receiver.pid,), "waiting")
         ]

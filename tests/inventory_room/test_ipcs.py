@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from unixipc import inventory, libc, testing
+from unixipc.inventory import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -267,7 +268,7 @@ def test_a_semaphore_tells_its_value_its_last_process_and_who_waits(fork: Fork) 
         libc.semop(made, [(1, 3)])
         child = fork(libc.semop, made, [(0, -1)])
         while not libc.semctl(made, 0, libc.GETNCNT):
-            os.sched_yield()
+            assert child.pid in scan.pids()
         first, second = inventory.semaphore_states(made) or ()
         assert (first.value, first.waiting, first.waiting_for_zero) == (0, 1, 0)
         assert second == inventory.SemaphoreState(3, 0, 0, os.getpid())

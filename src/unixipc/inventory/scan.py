@@ -101,9 +101,7 @@ def own_namespace() -> str:
     return os.readlink("/proc/thread-self/ns/ipc")  # noqa: PTH115
 
 
-def look_at(
-    processes: Iterable[int], *, files: Container[Place] | None, waits: bool = False, maps: bool = True
-) -> Iterator[Process]:
+def look_at(processes: Iterable[int], *, files: Container[Place] | None, waits: bool = False) -> Iterator[Process]:
     """Look at processes: of their files at those wanted, memfds, FIFOs and sockets, or with None at no descriptor.
 
     What has ended holds nothing and is left out, as is what ends meanwhile.
@@ -118,8 +116,7 @@ def look_at(
                 process.namespace = own_namespace() if pid == os.getpid() else os.readlink(f"{folder}/ns/ipc")  # noqa: PTH115
                 if files is not None:
                     _see_descriptors(process, folder, files)
-                if maps:
-                    process.mappings = _mappings(folder)
+                process.mappings = _mappings(folder)
             except PermissionError:
                 process.seen = False
             if waits:
