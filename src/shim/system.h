@@ -20,12 +20,16 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 
 #include <linux/mman.h>
 #include <linux/mqueue.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/un.h>
+#include <linux/unix_diag.h>
 
 /* shmget(2) names these, but the header that has them cannot stand beside the C library's. */
 #ifndef SHM_HUGE_SHIFT
@@ -142,6 +146,23 @@
 #endif
 #ifndef SEGV_MTESERR
 #define SEGV_MTESERR UIPC_ABSENT
+#endif
+/* These have numbers of their own only where there is no ipc(2) for all of them. */
+#ifndef SYS_msgsnd
+#define SYS_msgsnd UIPC_ABSENT
+#endif
+#ifndef SYS_msgrcv
+#define SYS_msgrcv UIPC_ABSENT
+#endif
+#ifndef SYS_semop
+#define SYS_semop UIPC_ABSENT
+#endif
+#ifndef SYS_semtimedop
+#define SYS_semtimedop UIPC_ABSENT
+#endif
+#ifndef UDIAG_SHOW_UID
+#define UDIAG_SHOW_UID UIPC_ABSENT
+#define UNIX_DIAG_UID UIPC_ABSENT
 #endif
 #ifndef SHM_STAT_ANY
 #define SHM_STAT_ANY UIPC_ABSENT

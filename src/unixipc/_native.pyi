@@ -468,6 +468,28 @@ class _Lib(Protocol):
     SO_PEERPIDFD: int
     SCM_PIDFD: int
     UNIX_PATH_MAX: int
+    NETLINK_SOCK_DIAG: int
+    SOCK_DIAG_BY_FAMILY: int
+    NLM_F_REQUEST: int
+    NLM_F_DUMP: int
+    NLMSG_DONE: int
+    NLMSG_ERROR: int
+    UDIAG_SHOW_NAME: int
+    UDIAG_SHOW_VFS: int
+    UDIAG_SHOW_PEER: int
+    UDIAG_SHOW_ICONS: int
+    UDIAG_SHOW_RQLEN: int
+    UDIAG_SHOW_UID: int
+    UNIX_DIAG_NAME: int
+    UNIX_DIAG_VFS: int
+    UNIX_DIAG_PEER: int
+    UNIX_DIAG_ICONS: int
+    UNIX_DIAG_RQLEN: int
+    UNIX_DIAG_UID: int
+    SYS_msgsnd: int
+    SYS_msgrcv: int
+    SYS_semop: int
+    SYS_semtimedop: int
     SPLICE_F_MOVE: int
     SPLICE_F_NONBLOCK: int
     SPLICE_F_MORE: int

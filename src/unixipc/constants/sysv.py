@@ -139,3 +139,7 @@ SHM_R: Final = _native.lib.SHM_R
 SHM_W: Final = _native.lib.SHM_W
 SHM_HUGE_SHIFT: Final = _native.lib.SHM_HUGE_SHIFT
 SHM_HUGE_MASK: Final = _native.lib.SHM_HUGE_MASK
+SYS_msgsnd: Final = _native.lib.SYS_msgsnd
+SYS_msgrcv: Final = _native.lib.SYS_msgrcv
+SYS_semop: Final = _native.lib.SYS_semop
+SYS_semtimedop: Final = _native.lib.SYS_semtimedop

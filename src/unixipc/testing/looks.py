@@ -309,7 +309,7 @@ def _posix(found: Iterable[inventory.PosixObject]) -> str | None:
 
 
 def _held(thing: inventory.PosixObject | inventory.Segment) -> str:
-    pids = inventory.holders(thing)
+    pids = inventory.holders(thing).pids
     if not pids:
         return "which nobody holds"
     return f"held by {', '.join(owners.which(pid) for pid in pids)}"
