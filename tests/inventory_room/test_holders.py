@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from unixipc import inventory, libc, testing
+from unixipc.inventory import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -296,6 +297,20 @@ def test_a_process_whose_first_thread_has_ended_is_still_found(memfd: int) -> No
         process.kill()
 
 
+def test_a_descriptor_that_is_closed_during_the_look_is_left_out(memfd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    thing = file_of(memfd)
+    seen = scan._access
+
+    def closed(path: str) -> str:
+        if path.endswith(f"/{os.getpid()}/fd/{memfd}"):
+            raise FileNotFoundError(path)
+        return seen(path)
+
+    monkeypatch.setattr(scan, "_access", closed)
+    assert thing not in inventory.look().memory_files
+    assert inventory.holders(thing).known == ()
+
+
 def test_processes_and_objects_that_go_during_the_look_are_no_error(fork: Fork) -> None:
     def come_and_go() -> None:
         testing.parent().tell("ready")
@@ -321,10 +336,9 @@ def test_processes_and_objects_that_go_during_the_look_are_no_error(fork: Fork) 
             os.waitpid(pid, 0)
 
     def look() -> None:
-        with testing.private_ipc():
-            child = testing.fork(come_and_go)
+        with testing.private_ipc(), testing.fork(come_and_go) as child:
             child.says("ready")
-            for _ in range(20):
+            for _ in range(8):
                 census = inventory.look()
                 for thing in census:
                     census.holders(thing)
@@ -332,6 +346,7 @@ def test_processes_and_objects_that_go_during_the_look_are_no_error(fork: Fork) 
                 inventory.shared_mappings()
                 inventory.limits()
             child.kill(signal.SIGKILL)
+            assert child.wait().signal == signal.SIGKILL, "it came and went all the time"
 
     if os.geteuid():
         pytest.skip("namespaces of one's own need CAP_SYS_ADMIN")

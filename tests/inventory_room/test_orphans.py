@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from unixipc import inventory, libc, processes, testing
-from unixipc.inventory import Orphaned
+from unixipc.inventory import Orphaned, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,8 +208,6 @@ def test_what_is_no_thing_or_no_pid_is_a_type_error() -> None:
 
 
 def test_a_process_that_has_ended_holds_nothing_and_does_not_live(fork: Fork) -> None:
-    from unixipc.inventory import scan
-
     child = fork(os.getpid)
     pid = child.result()
     assert list(scan.look_at([pid], files=())) == []

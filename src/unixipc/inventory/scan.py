@@ -149,15 +149,14 @@ def _see_descriptors(process: Process, folder: str, wanted: Container[Place]) ->
     for number in os.listdir(f"{folder}/fd"):  # noqa: PTH208
         path = f"{folder}/fd/{number}"
         with suppress(OSError):  # closed meanwhile, or on a file system that shows it to its owner only
-            target = os.readlink(path)  # noqa: PTH115
+            target, descriptor = os.readlink(path), Descriptor(int(number), _access(path))  # noqa: PTH115
             if found := _SOCKET.fullmatch(target):
-                process.sockets.setdefault(int(found[1]), []).append(Descriptor(int(number), _access(path)))
+                process.sockets.setdefault(int(found[1]), []).append(descriptor)
             elif target.startswith("/"):
                 status = os.stat(path)  # noqa: PTH116
                 place = status.st_dev, status.st_ino
                 if place in wanted or target.startswith(MEMFD) or stat.S_ISFIFO(status.st_mode):
-                    file = process.files.setdefault(place, OpenFile(target, status))
-                    file.descriptors.append(Descriptor(int(number), _access(path)))
+                    process.files.setdefault(place, OpenFile(target, status)).descriptors.append(descriptor)
 
 
 def _access(path: str) -> str:
