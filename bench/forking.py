@@ -2,11 +2,13 @@
 
 The sides take turns, so that whatever disturbs the machine disturbs them alike. The first is `os.fork` and
 `os.waitpid` and nothing else; of the others the table shows what they take beyond it. A process with much memory forks
-more slowly, on all sides alike: MEGABYTES are written to before, as a test session would have.
+more slowly, on all sides alike: MEGABYTES are written to before, as a test session would have. And `faulthandler` is
+enabled, as pytest does.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 import time
@@ -66,6 +68,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with_witness()  # what is made once
     descriptors = _descriptors()
+    faulthandler.enable()
     memory = bytearray(os.urandom(1)) * (MEGABYTES * 2**20)
     sides = {"os.fork + os.waitpid": bare, "processes.fork": with_result, "testing.fork, the fixture": with_witness}
     rounds = [[_milliseconds(run) for run in sides.values()] for _ in range(count)]

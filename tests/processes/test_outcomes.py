@@ -170,15 +170,16 @@ def test_a_result_that_does_not_unpickle_is_an_error_in_the_parent(fork: Fork, m
 
 
 def test_a_child_killed_while_it_writes_its_result_has_none(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent, pwrite = os.getpid(), os.pwrite
+    parent, pwritev = os.getpid(), os.pwritev
 
-    def dies(fd: int, data: Any, offset: int) -> int:
+    def dies(fd: int, parts: Any, offset: int) -> int:
         if os.getpid() != parent:
-            pwrite(fd, memoryview(data)[: len(data) // 2], offset)
+            head, content = parts
+            pwritev(fd, (head, content[: len(content) // 2]), offset)
             libc.raise_(libc.SIGKILL)
-        return pwrite(fd, data, offset)
+        return pwritev(fd, parts, offset)
 
-    monkeypatch.setattr(os, "pwrite", dies)
+    monkeypatch.setattr(os, "pwritev", dies)
     child = fork(bytes, 1_000_000)
     with pytest.raises(ChildProcessError, match=r"was killed by SIGKILL .* before its function returned"):
         child.result()

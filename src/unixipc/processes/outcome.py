@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unixipc.processes.status import ExitStatus
 
 _HEAD = Struct("=QB")  # the length of what follows, and its kind
+_NONE = pickle.dumps(None)  # what most functions return: pickle need not be touched in the child, where that costs
 _UNPICKLING = (Exception, SystemExit, GeneratorExit)  # what a class may raise, and no signal handler does
 
 
@@ -117,7 +118,7 @@ class Outcome:
     def returned(cls, value: object) -> Outcome:
         """Take down a value; what does not pickle is a TypeError."""
         try:
-            return cls(Kind.RETURNED, pickle.dumps(value))
+            return cls(Kind.RETURNED, _NONE if value is None else pickle.dumps(value))
         except Exception as error:
             text = f"the child's result, a {type(value).__qualname__}, cannot be handed to its parent: {_text(error)}"
             raise TypeError(text) from error
@@ -157,16 +158,17 @@ class Report:
     def write(self, outcome: Outcome) -> None:
         """Put this outcome in the place of any before (called in the child); OSError where that cannot be."""
         self.clear()
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limits[1], limits[1]))  # the function may have lowered it
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if soft != hard:  # the function may have lowered it
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         try:
-            rest, offset = memoryview(outcome.content), _HEAD.size
-            while rest:
-                written = os.pwrite(self.fd, rest, offset)
-                rest, offset = rest[written:], offset + written
-            os.pwrite(self.fd, _HEAD.pack(len(outcome.content), outcome.kind.value), 0)
+            head, content = _HEAD.pack(len(outcome.content), outcome.kind.value), memoryview(outcome.content)
+            written = os.pwritev(self.fd, (head, content), 0)  # what is missing of it is seen by the length in its head
+            while written < len(head) + len(content):
+                written += os.pwrite(self.fd, content[written - len(head) :], written)
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            if soft != hard:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     def clear(self) -> None:
         """Take the outcome back."""
