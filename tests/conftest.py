@@ -17,7 +17,7 @@ from unixipc import _cpython, libc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytest_plugins = ["unixipc.testing.plugin", "pytester"]
+pytest_plugins = ["unixipc.testing.plugin", "pytester", "cli_room.commands"]
 
 
 def pytest_configure() -> None:

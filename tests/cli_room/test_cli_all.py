@@ -15,7 +15,7 @@ from unixipc.cli.app import app
 from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
-    from cli_room.conftest import Command
+    from cli_room.commands import Command
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 MAIN = "import sys; from unixipc.__main__ import main; sys.argv = ['unixipc']; main()"

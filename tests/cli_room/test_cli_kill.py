@@ -17,7 +17,7 @@ from unixipc.cli import killing
 from unixipc.testing import DEADLINE, parent
 
 if TYPE_CHECKING:
-    from cli_room.conftest import Command, Invoke
+    from cli_room.commands import Command, Invoke
 
     from unixipc.testing.plugin import Fork
 

@@ -11,7 +11,7 @@ import pytest
 from unixipc import inventory, libc
 
 if TYPE_CHECKING:
-    from cli_room.conftest import Command, OnTerminal
+    from cli_room.commands import Command, OnTerminal
 
     from unixipc import processes
 

@@ -20,7 +20,7 @@ from unixipc.cli import listing, objects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli_room.conftest import Command, Invoke, OnTerminal
+    from cli_room.commands import Command, Invoke, OnTerminal
 
     from unixipc.testing.plugin import Fork
 

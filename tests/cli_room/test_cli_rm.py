@@ -17,7 +17,7 @@ from unixipc.testing import parent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cli_room.conftest import Command, Invoke
+    from cli_room.commands import Command, Invoke
 
     from unixipc.testing.plugin import Fork
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cli_room.conftest import Command, Invoke, OnTerminal
+    from cli_room.commands import Command, Invoke, OnTerminal
 
     from unixipc.testing.plugin import Fork
 
