@@ -44,8 +44,8 @@ LIMITS = {
     "virtual": 8 << 20,  # of the allocators' arenas a few: they come whole
     "private": 1 << 20,
     "resident": 2 << 20,
-    # What malloc() has given away, less than a byte a cycle in a million. The interpreter rebuilds its table of interned
-    # strings once, with twice the places, when strings that come and go have used them up: 532 KiB.
+    # What malloc() has given away, less than a byte a cycle in a million. The interpreter rebuilds its table of
+    # interned strings once, with twice the places, when strings that come and go have used them up: 532 KiB.
     "heap": 640 << 10,
     "blocks": 1000,  # of Python's allocator: what one kind leaves in a cache, another takes out of it
 }
