@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from unixipc import libc
+from unixipc.libc.blocking import blocking
 from unixipc.signals.arguments import signal_set
 
 if TYPE_CHECKING:
@@ -22,17 +23,8 @@ def blocked(signals: Signals = EVERY) -> Iterator[libc.SignalSet]:
 
     The block gets the mask from before it, which comes back exactly at its end; what arrived meanwhile is handled then.
     """
-    wanted = signal_set(signals)
-    before = libc.sigprocmask(libc.SIG_BLOCK)
-    try:
-        libc.sigprocmask(libc.SIG_BLOCK, wanted)  # here a handler may still raise
+    with blocking(signal_set(signals)) as before:
         yield before
-    finally:
-        try:
-            libc.sigprocmask(libc.SIG_SETMASK, before)
-        except BaseException:  # of a handler, which may have raised as soon as the function was entered
-            libc.sigprocmask(libc.SIG_SETMASK, before)
-            raise
 
 
 @contextmanager
