@@ -14,11 +14,6 @@ class Closing:
 
     __slots__ = ()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed here."""
-        raise NotImplementedError
-
     def close(self) -> None:
         """End the use of the object by this process; twice is fine."""
         raise NotImplementedError
@@ -36,6 +31,11 @@ class Holding(Closing):
     """One that holds something of the kernel's: when it is dropped open, it is closed with a ResourceWarning."""
 
     __slots__ = ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed here."""
+        raise NotImplementedError
 
     def __del__(self) -> None:
         try:

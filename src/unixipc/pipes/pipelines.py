@@ -13,16 +13,16 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from unixipc import libc
 from unixipc._check import Deadline
+from unixipc._closing import Closing
 from unixipc.pipes.ends import HasFileno, Reader, Writer, pipe
 from unixipc.processes import ExitStatus, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from typing_extensions import Buffer
 
@@ -97,7 +97,7 @@ class _Process:
                 libc.pidfd_send_signal(self.pidfd, signum)
 
 
-class Pipeline:
+class Pipeline(Closing):
     """Commands that run, each reading what the one before it writes; made by `pipeline`.
 
     Leaving its with-block closes its ends, kills what still runs, and reaps it. In a process that is forked later it
@@ -254,14 +254,6 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {' | '.join(str(os.fspath(command[0])) for command in self.commands)}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if self._owner == os.getpid() and any(process.running for process in self._processes):

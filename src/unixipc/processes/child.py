@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, TypeVarTuple, cas
 
 from unixipc import libc
 from unixipc._check import Deadline
+from unixipc._closing import Closing
 from unixipc.processes.forking import start
 from unixipc.processes.outcome import result_of
 from unixipc.processes.status import ExitStatus, Usage
@@ -21,7 +22,6 @@ from unixipc.processes.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from unixipc.processes.outcome import Outcome, Report
 
@@ -41,7 +41,7 @@ class _Descriptor:
         os.close(self.fd)
 
 
-class Child(Generic[_T]):
+class Child(Closing, Generic[_T]):
     """A child made by `fork`, owned by the process that made it. Leaving its with-block kills and reaps it.
 
     Any thread may use it. In a process that is forked later it can do nothing to the child (ChildProcessError), and
@@ -202,14 +202,6 @@ class Child(Generic[_T]):
                 with suppress(ChildProcessError):
                     self._ends(Deadline(None))
                 self._reap()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", None) is not None:

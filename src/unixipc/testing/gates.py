@@ -13,22 +13,22 @@ from operator import index
 from pathlib import Path
 from struct import Struct
 from threading import BrokenBarrierError
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from unixipc._check import Deadline
+from unixipc._closing import Closing
 from unixipc.testing.children import DEADLINE
 from unixipc.testing.handshakes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _HEAD = Struct("=QII")  # the round, the length of the reason, and how many have come
 _MOST = 1 << 16
 _LONGEST_POLL = 1e6  # seconds: epoll_wait(2) counts milliseconds in an int
 
 
-class _Shared:
+class _Shared(Closing):
     """What has descriptors that children inherit: a with-block closes them, as `close` does."""
 
     _fds: tuple[int, ...] = ()
@@ -47,14 +47,6 @@ class _Shared:
         if not self._fds:
             raise ValueError(f"the {type(self).__name__.lower()} is closed")
         return self._fds
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if self._fds and self._owner == os.getpid():
