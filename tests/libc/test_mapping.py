@@ -1500,6 +1500,7 @@ def test_locking_everything_beyond_the_limit_is_refused(fork: Fork) -> None:
         fork(child).result()
 
 
+@needs_mlock
 @pytest.mark.parametrize("flags", [0, libc.MCL_ONFAULT, 64, -1])
 def test_mlockall_refuses_flags_that_lock_nothing(flags: int) -> None:
     with pytest.raises(OSError, match="give MCL_CURRENT or MCL_FUTURE") as caught:

@@ -346,8 +346,8 @@ def test_a_flood_of_signals_does_not_keep_a_wait_from_ending(queue: int, fork: F
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(handler))
         end = time.monotonic() + 0.2
         interval = 0.0003
-        signal.setitimer(signal.ITIMER_REAL, interval, interval)
         libc.sigaction(libc.SIGALRM, libc.Sigaction(handler))
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
         while True:
             try:
                 wait(queue, "msgrcv", max(0.0, end - time.monotonic()))

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 SIZE = 3 * PAGE + 100
 CONTENT = b"".join(bytes([number]) * PAGE for number in range(1, 4)) + bytes(range(100))
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-needs_mlock = pytest.mark.skipif(
-    "libasan" in Path("/proc/self/maps").read_text(), reason="the address sanitizer makes mlock(2) do nothing"
-)
+SANITIZED = "libasan" in Path("/proc/self/maps").read_text()
+needs_mlock = pytest.mark.skipif(SANITIZED, reason="the address sanitizer makes mlock(2) do nothing")
+needs_sigsegv = pytest.mark.skipif(SANITIZED, reason="the address sanitizer handles SIGSEGV itself")
 
 
 @pytest.fixture
@@ -153,6 +153,7 @@ def beyond(mapping: Mapping, distance: int) -> None:
     ctypes.memset(mapping.address + distance, 1, 1)
 
 
+@needs_sigsegv
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(("size", "distance"), [(2 * PAGE, 2 * PAGE), (100, PAGE), (PAGE, -1), (SIZE, 5 * PAGE - 1)])
 def test_who_runs_over_an_end_of_guarded_memory_dies(fork: Fork, *, shared: bool, size: int, distance: int) -> None:

@@ -21,7 +21,7 @@ from unixipc.testing.recorder import RECORDED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SHORT = 0.1
+SHORT = 1.5  # seconds in which a child on a busy machine comes to what it is to hang in
 USR1, USR2, SEGV, BUS, FPE, ABRT = libc.SIGUSR1, libc.SIGUSR2, libc.SIGSEGV, libc.SIGBUS, libc.SIGFPE, libc.SIGABRT
 
 
