@@ -83,6 +83,7 @@ PyObject *uipc_method_front(PyObject *module, PyObject *twin, PyObject *qualname
 
 uipc_front uipc_kill_front;
 uipc_front uipc_sigqueue_front;
+uipc_front uipc_sigprocmask_front;
 uipc_front uipc_sigwaitinfo_front;
 uipc_front uipc_msgsnd_front;
 uipc_front uipc_msgrcv_front;

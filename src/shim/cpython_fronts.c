@@ -8,6 +8,7 @@ static const struct {
 } fronts[] = {
     {"kill", "kill(pid, sig)", uipc_kill_front},
     {"sigqueue", "sigqueue(pid, sig, value=0, *, pointer=None)", uipc_sigqueue_front},
+    {"sigprocmask", "sigprocmask(how, set=None)", uipc_sigprocmask_front},
     {"sigwaitinfo", "sigwaitinfo(set)", uipc_sigwaitinfo_front},
     {"msgsnd", "msgsnd(msqid, mtype, mtext, msgflg=0, *, timeout=None)", uipc_msgsnd_front},
     {"msgrcv", "msgrcv(msqid, msgsz, msgtyp=0, msgflg=0, *, timeout=None)", uipc_msgrcv_front},

@@ -21,6 +21,34 @@ PyObject *uipc_sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_
     return uipc_call_twin(module, "sigqueue", args, count, names);
 }
 
+static bool mask_of(PyObject *set, uint64_t *mask) {
+    PyObject *const number = PyObject_GetAttrString(set, "mask");
+    *mask = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
+    Py_XDECREF(number);
+    return PyErr_Occurred() == NULL;
+}
+
+PyObject *uipc_sigprocmask_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const signal_set = uipc_module(module)->signal_set;
+    int how, result;
+    uint64_t set = 0, before;
+    if ((count == 1 || (count == 2 && (PyObject *)Py_TYPE(args[1]) == signal_set)) && names == NULL &&
+        uipc_are_ints(args, 1, &how)) {
+        if (count == 2 && !mask_of(args[1], &set)) {
+            return NULL;
+        }
+        while ((result = uipc_sigprocmask(how, count == 2 ? &set : NULL, &before)) == -ERESTART) {
+            if (uipc_run_handlers(module) < 0) {
+                return NULL;
+            }
+        }
+        if (result == 0) {
+            return PyObject_CallMethod(signal_set, "from_mask", "K", (unsigned long long)before);
+        }
+    }
+    return uipc_call_twin(module, "sigprocmask", args, count, names);
+}
+
 /* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
  * times either: they save the vain look. */
 static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
@@ -44,12 +72,10 @@ static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
 }
 
 /* The mask of a SignalSet, which never changes: most waits are for the set of the wait before. */
-static bool mask_of(struct uipc_module *state, PyObject *set, uint64_t *mask) {
+static bool mask_to_wait_for(struct uipc_module *state, PyObject *set, uint64_t *mask) {
     if (set != state->waited_for) {
-        PyObject *const number = PyObject_GetAttrString(set, "mask");
-        const uint64_t value = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
-        Py_XDECREF(number);
-        if (PyErr_Occurred()) {
+        uint64_t value;
+        if (!mask_of(set, &value)) {
             return false;
         }
         PyObject *const old = state->waited_for;
@@ -69,7 +95,7 @@ PyObject *uipc_sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_ssi
     if (count != 1 || names != NULL || (PyObject *)Py_TYPE(args[0]) != state->signal_set) {
         return uipc_call_twin(module, "sigwaitinfo", args, count, names);
     }
-    if (!mask_of(state, args[0], &set)) {
+    if (!mask_to_wait_for(state, args[0], &set)) {
         return NULL;
     }
     const int result = wait_for(module, set, &info);

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from unixipc.constants.signals import SIG_BLOCK, SIG_SETMASK
 from unixipc.libc.signals import sigprocmask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
     from unixipc.libc.sigsetops import SignalSet
 
 
-@contextmanager
-def blocking(signals: SignalSet) -> Iterator[SignalSet]:
-    """Block signals in the calling thread, and give the mask from before."""
-    before = sigprocmask(SIG_BLOCK)
-    try:
-        sigprocmask(SIG_BLOCK, signals)  # here a handler may still raise
-        yield before
-    finally:
+class blocking:  # noqa: N801 - a with-block, as contextlib's are named
+    """Block signals in the calling thread; the block gets the mask from before.
+
+    A class, and no generator: it is entered and left for each fork, after which every object that is touched costs.
+    """
+
+    __slots__ = ("_before", "_signals")
+
+    def __init__(self, signals: SignalSet) -> None:
+        self._signals = signals
+
+    def __enter__(self) -> SignalSet:
+        before = self._before = sigprocmask(SIG_BLOCK)
         try:
-            sigprocmask(SIG_SETMASK, before)
-        except BaseException:  # of a handler, which may have raised as soon as the function was entered
-            sigprocmask(SIG_SETMASK, before)
+            sigprocmask(SIG_BLOCK, self._signals)
+        except BaseException:  # of a handler, which may have raised when the signals were blocked
+            self._restore()
+            raise
+        return before
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        try:
+            sigprocmask(SIG_SETMASK, self._before)
+        except BaseException:  # of a handler, which may have raised before the mask was changed
+            sigprocmask(SIG_SETMASK, self._before)
             raise

@@ -87,19 +87,25 @@ class CounterHandler(ReadyHandler):
     def _count_in(self, kind: int, memory: Memory | None, offset: int) -> None:
         if memory is None:
             memory, offset = _counters.take()
-        elif not isinstance(memory, Memory):
-            raise TypeError(f"a handler counts in a Mapping or an Attachment, not in {memory!r}")
-        offset = index(offset)
-        loan = ffi.from_buffer(memory)
-        if memory.readonly:
-            raise ValueError(f"a handler cannot count in {memory!r}")
-        if not 0 <= offset <= len(loan) - _COUNTER or offset % _COUNTER:
-            raise ValueError(
-                f"offset is {offset}: {_COUNTER} bytes from a multiple of {_COUNTER} on must be in {memory!r}"
-            )
-        self._make(kind, memory.address + offset)
+            loan = None
+        else:
+            loan = _borrowed(memory, offset)
+        self._make(kind, memory.address + index(offset))
         object.__setattr__(self, "_memory", memory)
         object.__setattr__(self, "_loan", loan)
+
+
+def _borrowed(memory: Memory, offset: int) -> object:
+    """Pin memory that somebody gave for a counter."""
+    if not isinstance(memory, Memory):
+        raise TypeError(f"a handler counts in a Mapping or an Attachment, not in {memory!r}")
+    offset = index(offset)
+    loan = ffi.from_buffer(memory)
+    if memory.readonly:
+        raise ValueError(f"a handler cannot count in {memory!r}")
+    if not 0 <= offset <= len(loan) - _COUNTER or offset % _COUNTER:
+        raise ValueError(f"offset is {offset}: {_COUNTER} bytes from a multiple of {_COUNTER} on must be in {memory!r}")
+    return loan
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False, kw_only=True)

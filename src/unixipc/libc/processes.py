@@ -11,12 +11,12 @@ from unixipc.constants.processes import PR_GET_CHILD_SUBREAPER, PR_GET_PDEATHSIG
 _GETTERS = (PR_GET_PDEATHSIG, PR_GET_CHILD_SUBREAPER)
 
 
-def prctl(option: PrctlOption, argument: int = 0) -> int:
+def prctl(option: int, argument: int = 0) -> int:
     """Set or get an attribute of the calling process (prctl(2)): PDEATHSIG or CHILD_SUBREAPER.
 
     Returns what a PR_GET_ tells, else 0.
     """
-    option = PrctlOption(option)
+    option = option if isinstance(option, PrctlOption) else PrctlOption(option)
     if option in _GETTERS:
         value = ffi.new("int *")
         check(lib.uipc_prctl_get(option, value), "prctl", option)

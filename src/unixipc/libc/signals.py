@@ -127,6 +127,7 @@ def pidfd_send_signal(pidfd: int, sig: int, info: Siginfo | None = None, flags: 
     )
 
 
+@front
 def sigprocmask(how: int, set: Iterable[int] | None = None) -> SignalSet:  # noqa: A002 - the man page's name
     """Change the calling thread's mask of blocked signals, and return the one before (sigprocmask(2)).
 

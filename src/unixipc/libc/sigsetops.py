@@ -60,7 +60,7 @@ class SignalSet(AbstractSet[int]):
     @classmethod
     def from_mask(cls, mask: int) -> Self:
         """Make the set of a kernel mask, without the signals that the C library reserves."""
-        self = cls()
+        self = cls.__new__(cls)
         self.mask = mask & _EVERY
         return self
 

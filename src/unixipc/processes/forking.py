@@ -30,6 +30,8 @@ class _Closable(Protocol):
 
 _Made = TypeVar("_Made", bound=_Closable)
 
+_TASKS = "/proc/self/task"
+_ALONE = 3  # links: "..", ".", and a directory for each thread
 _ENDING = 0.1
 _FLUSH_FAILED = 120  # as the interpreter's own
 _ADVICE = {
@@ -148,9 +150,9 @@ def _run(
     status = 1
     try:
         libc.prctl(libc.PR_SET_PDEATHSIG, libc.SIGKILL)
-        # It may have ended before it could take us along. From another PID namespace its number is 0, dead or alive;
-        # and a pidfd tells of the end a moment later than the signal is sent.
-        if os.getppid() in {parent, 0} and not _has_ended(parent_pidfd):
+        # It may have ended before it could take us along. From another PID namespace its number is 0, dead or alive:
+        # its pidfd tells.
+        if (os.getppid() or _living(parent_pidfd, parent)) == parent:
             os.close(parent_pidfd)
             _origin = Origin(os.getpid(), parent, report)
             status = _call(mask, _origin, function, args)
@@ -162,10 +164,11 @@ def _run(
         os._exit(status)
 
 
-def _has_ended(pidfd: int) -> bool:
+def _living(pidfd: int, pid: int) -> int | None:
+    """Give the pid of a process that has not ended."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return None if poll.poll(0) else pid
 
 
 def _call(mask: libc.SignalSet, here: Origin, function: Callable[..., object], args: tuple[object, ...]) -> int:
@@ -208,6 +211,8 @@ def flush() -> bool:
 
 def other_threads() -> str:
     """Name the other threads of the process, with commas between; the empty string where there are none."""
+    if os.stat(_TASKS).st_nlink == _ALONE:  # noqa: PTH116 - quicker, and for each fork
+        return ""
     tasks = _tasks()
     return ", ".join(_names(tasks)) if len(tasks) > 1 else ""
 
@@ -215,7 +220,7 @@ def other_threads() -> str:
 def _tasks() -> list[str]:
     """List the threads; one that has been joined may take a moment to be gone from the kernel, too."""
     deadline = time.monotonic() + _ENDING
-    while len(tasks := os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - quicker, and for each fork
+    while len(tasks := os.listdir(_TASKS)) > 1:  # noqa: PTH208 - their names
         if threading.active_count() > 1 or time.monotonic() > deadline:
             break
         os.sched_yield()

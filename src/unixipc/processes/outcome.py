@@ -15,7 +15,7 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ _NONE = pickle.dumps(None)  # what most functions return: pickle need not be tou
 _UNPICKLING = (Exception, SystemExit, GeneratorExit)  # what a class may raise, and no signal handler does
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     """How the function in the child came to its end."""
 
     RETURNED = 1
@@ -162,7 +162,7 @@ class Report:
         if soft != hard:  # the function may have lowered it
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         try:
-            head, content = _HEAD.pack(len(outcome.content), outcome.kind.value), memoryview(outcome.content)
+            head, content = _HEAD.pack(len(outcome.content), outcome.kind), memoryview(outcome.content)
             written = os.pwritev(self.fd, (head, content), 0)  # what is missing of it is seen by the length in its head
             while written < len(head) + len(content):
                 written += os.pwrite(self.fd, content[written - len(head) :], written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -51,22 +52,25 @@ class Recorder:
         self._handler = libc.CrashHandler(self._fd)
         self._enabled = faulthandler.is_enabled()
         self._unhandled = libc.CrashHandler.unhandled(RECORDED, _faulthandlers() if self._enabled else None)
-        self._stack = libc.sigaltstack()
+        has_stack = self._enabled and threading.current_thread() is threading.main_thread()  # faulthandler's own
+        self._stack = None if has_stack else libc.sigaltstack()
 
     def install(self) -> None:
         """Record the crashes of this process from now on (called in the child).
 
         Signals that somebody handles already, or ignores, are left alone, and so is a stack for handlers.
         """
-        others = () if self._enabled else (_ENABLED - self._unhandled)
-        before = {signum: libc.sigaction(signum) for signum in others}
-        faulthandler.enable(self._fd)
-        for signum, action in before.items():
-            libc.sigaction(signum, action)  # faulthandler.enable() has no regard for others
+        if self._enabled:
+            faulthandler.enable(self._fd)
+        else:
+            before = {signum: libc.sigaction(signum) for signum in _ENABLED - self._unhandled}
+            faulthandler.enable(self._fd)
+            for signum, action in before.items():
+                libc.sigaction(signum, action)  # faulthandler.enable() has no regard for others
         for signum in _REGISTERED:
             if signum in self._unhandled:
                 faulthandler.register(signum, self._fd, chain=True)
-        if self._stack.ss_flags & libc.SS_DISABLE or not self._enabled:
+        if self._stack is not None:
             _set_stack(self._stack)
         self._handler.watch(self._unhandled)
 
