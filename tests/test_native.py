@@ -72,6 +72,7 @@ def test_the_stub_of_constants_is_complete() -> None:
     assert listed <= set(dir(_native.lib))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", sorted(SHIM.glob("*.c")), ids=lambda path: path.name)
 def test_the_shim_is_clean_under_strict_warnings(source: Path) -> None:
     compiler = shutil.which("gcc")

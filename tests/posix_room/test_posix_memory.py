@@ -298,6 +298,7 @@ def test_memory_that_nobody_gave_a_size_is_not_there_yet(name: str) -> None:
         assert len(memory) == SIZE
 
 
+@pytest.mark.slow
 def test_racing_processes_make_one_memory(name: str, fork: Fork, gate: Callable[[], Gate]) -> None:
     go = gate()
 

@@ -157,6 +157,7 @@ def test_children_of_children_hand_their_results_up(fork: Fork) -> None:
     assert len(set(fork(level, 6).result())) == 7
 
 
+@pytest.mark.slow
 def test_many_forks_leave_no_descriptor(fork: Fork) -> None:
     before = descriptors()
     for number in range(300):
@@ -457,6 +458,7 @@ def test_a_child_that_was_waited_for_elsewhere_is_a_clear_error_and_still_hands_
     assert child.status is None
 
 
+@pytest.mark.slow
 def test_sigchld_ignored_costs_the_status_only() -> None:
     def child() -> list[int]:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -680,6 +682,7 @@ def test_a_child_that_does_not_return_from_writing_its_last_words_has_returned_i
 # -- statuses --
 
 
+@pytest.mark.slow
 def test_each_exit_code_comes_back(fork: Fork) -> None:
     for code in range(256):
         with processes.fork(os._exit, code) as child:

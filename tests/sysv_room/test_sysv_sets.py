@@ -162,6 +162,7 @@ def test_pickling_keeps_the_id(semaphore: Semaphore, semaphores: SemaphoreSet) -
 # -- the race of making a set and giving it its values --
 
 
+@pytest.mark.slow
 def test_many_processes_make_one_set_with_its_values_once(
     fork: Fork, gate: Callable[[], Gate], keep: Callable[[Any], Any]
 ) -> None:
