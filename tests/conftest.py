@@ -79,3 +79,9 @@ def c_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     subprocess.run([gcc, *flags, "-o", library, source], check=True)
     return library
+
+
+def count_alone() -> None:
+    """Have what the kernel counts for each user, signals and queues, counted for this forked child alone."""
+    with suppress(PermissionError):  # then other processes of this user disturb, if there are any
+        libc.unshare(libc.CLONE_NEWUSER)

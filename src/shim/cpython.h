@@ -61,6 +61,20 @@ void uipc_raise_made(PyObject *exception);
 /* A tuple of two new objects, which it takes; NULL where one is. */
 PyObject *uipc_pair(PyObject *first, PyObject *second);
 
+/* The text of a message: a bytes object is read as it is, everything else through its buffer; false with an exception.
+ * The caller owns the object. */
+struct uipc_text {
+    const char *begin;
+    size_t size;
+    Py_buffer view;
+};
+bool uipc_text_of(PyObject *object, struct uipc_text *text);
+static inline void uipc_text_free(struct uipc_text *text) {
+    if (text->view.obj != NULL) {
+        PyBuffer_Release(&text->view);
+    }
+}
+
 /* cpython_batches.c: messages whose text stands at `text_at` in its pair, 0 or 1. uipc_batch_of is false for what is no
  * plain list of them, with an exception where there is no memory; what it or uipc_batch_new took, uipc_batch_free gives
  * back. */
@@ -87,6 +101,17 @@ uipc_front uipc_sigprocmask_front;
 uipc_front uipc_sigwaitinfo_front;
 uipc_front uipc_msgsnd_front;
 uipc_front uipc_msgrcv_front;
+/* What these two fronts and those of the methods above them do. NULL without an exception: it is the twin's. */
+struct uipc_wanted {
+    int msqid;
+    size_t msgsz;
+    int64_t msgtyp;
+    int msgflg;
+    bool waits;
+    unsigned int polls; /* how often to look again, yielding, before it sleeps */
+};
+PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *text, int msgflg, bool waits);
+PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted);
 uipc_front uipc_msgsnd_many_front;
 uipc_front uipc_msgrcv_many_front;
 uipc_front uipc_semop_front;
@@ -97,6 +122,8 @@ struct uipc_sembuf;
 int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops);
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
+PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *text, unsigned int prio);
+PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls);
 uipc_front uipc_mq_timedsend_front;
 uipc_front uipc_mq_timedreceive_front;
 uipc_front uipc_mq_send_many_front;

@@ -22,7 +22,8 @@ struct fronted {
     PyObject *number;
     PyObject *fd;
     PyObject *sem;
-    PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
+    PyObject *polls; /* NULL for none */
+    PyObject *name;  /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
 
 static void fronted_dealloc(PyObject *self);
@@ -31,9 +32,20 @@ static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(
 
 static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
 
-static bool is_open_queue(const struct fronted *queue) {
-    int fd = -1;
-    return queue->fd != NULL && uipc_are_ints(&queue->fd, 1, &fd) && fd >= 0;
+static bool is_open_queue(const struct fronted *queue, int *mqdes) {
+    return queue->fd != NULL && uipc_are_ints(&queue->fd, 1, mqdes) && *mqdes >= 0;
+}
+
+static unsigned int polls_of(const struct fronted *queue) {
+    int polls = 0;
+    return queue->polls != NULL && uipc_are_ints(&queue->polls, 1, &polls) && polls > 0 ? (unsigned int)polls : 0;
+}
+
+static bool is_size(PyObject *number, size_t *size) {
+    int value;
+    const bool is_it = number != NULL && uipc_are_ints(&number, 1, &value) && value >= 0;
+    *size = is_it ? (size_t)value : 0;
+    return is_it;
 }
 
 static void fronted_dealloc(PyObject *self);
@@ -129,12 +141,12 @@ static PyObject *call_twin(const char *name, PyObject *self, PyObject *const *ar
 
 static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
-    if (is_open(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
-        PyObject *const mtype = count > 1 ? Py_NewRef(args[1]) : PyLong_FromLong(1);
-        PyObject *const id = queue->id;
-        PyObject *const sent = mtype == NULL ? NULL : call_front(uipc_msgsnd_front, self, id, mtype, args[0]);
-        Py_XDECREF(mtype);
-        if (sent != NULL || !was_error(EINTR)) {
+    int msqid;
+    int64_t mtype = 1;
+    if (is_open(queue) && uipc_are_ints(&queue->id, 1, &msqid) && count >= 1 && waits_for_ever(args, count, 2, names) &&
+        (count == 1 || uipc_as_int64(args[1], &mtype))) {
+        PyObject *const sent = uipc_send_to_queue(module_of(self), msqid, mtype, args[0], 0, true);
+        if (sent != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
             return sent;
         }
     }
@@ -143,13 +155,13 @@ static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t cou
 
 static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
-    int64_t msgtyp = 1;
+    struct uipc_wanted wanted = {.waits = true, .polls = polls_of(queue)};
     const bool selects = count == 1 && args[0] != Py_None;
-    if (is_open(queue) && queue->size != NULL && count <= 1 && waits_for_ever(args, count, 1, names) &&
-        (!selects || (uipc_as_int64(args[0], &msgtyp) && msgtyp > 0))) {
-        PyObject *const received =
-            call_front(uipc_msgrcv_front, self, queue->id, queue->size, selects ? args[0] : NULL);
-        if (received != NULL || !(was_error(EINTR) || was_error(E2BIG))) {
+    if (is_open(queue) && is_size(queue->size, &wanted.msgsz) && uipc_are_ints(&queue->id, 1, &wanted.msqid) &&
+        count <= 1 && waits_for_ever(args, count, 1, names) &&
+        (!selects || (uipc_as_int64(args[0], &wanted.msgtyp) && wanted.msgtyp > 0))) {
+        PyObject *const received = uipc_receive_from_queue(module_of(self), &wanted);
+        if (received != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
             return received;
         }
     }
@@ -226,9 +238,12 @@ static PyObject *sysv_operate(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
-    if (is_open_queue(queue) && count >= 1 && waits_for_ever(args, count, 2, names)) {
-        PyObject *const sent = call_front(uipc_mq_send_front, self, queue->fd, args[0], count > 1 ? args[1] : NULL);
-        if (sent != NULL || !goes_on(self)) {
+    int mqdes;
+    int priority = 0;
+    if (is_open_queue(queue, &mqdes) && count >= 1 && waits_for_ever(args, count, 2, names) &&
+        (count == 1 || (uipc_are_ints(args + 1, 1, &priority) && priority >= 0))) {
+        PyObject *const sent = uipc_mq_send_text(module_of(self), mqdes, args[0], (unsigned int)priority);
+        if (sent != NULL || (PyErr_Occurred() && !goes_on(self))) {
             return sent;
         }
     }
@@ -237,9 +252,11 @@ static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t co
 
 static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
-    if (is_open_queue(queue) && queue->size != NULL && waits_for_ever(args, count, 0, names)) {
-        PyObject *const received = call_front(uipc_mq_receive_front, self, queue->fd, queue->size, NULL);
-        if (received != NULL || !goes_on(self)) {
+    int mqdes;
+    size_t size;
+    if (is_open_queue(queue, &mqdes) && is_size(queue->size, &size) && waits_for_ever(args, count, 0, names)) {
+        PyObject *const received = uipc_mq_receive_text(module_of(self), mqdes, size, polls_of(queue));
+        if (received != NULL || (PyErr_Occurred() && !goes_on(self))) {
             return received;
         }
     }
@@ -346,6 +363,7 @@ static PyMemberDef members[] = {
     {"_number", T_OBJECT_EX, offsetof(struct fronted, number), 0, NULL},
     {"_fd", T_OBJECT_EX, offsetof(struct fronted, fd), 0, NULL},
     {"_sem", T_OBJECT_EX, offsetof(struct fronted, sem), 0, NULL},
+    {"_polls", T_OBJECT_EX, offsetof(struct fronted, polls), 0, NULL},
     {"_name", T_OBJECT_EX, offsetof(struct fronted, name), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -5,42 +5,48 @@
 #include "internal.h"
 
 #include <limits.h>
+#include <sched.h>
 
 #define MSGSIZE 8192
 
-/* The text of a message may be any plain buffer; whatever else it is, the twin says. */
-PyObject *uipc_mq_send_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int mqdes;
-    int prio = 0;
-    Py_buffer text;
-    if ((count != 2 && count != 3) || names != NULL || !uipc_are_ints(args, 1, &mqdes) ||
-        !uipc_are_ints(args + 2, count - 2, &prio) || prio < 0) {
-        return uipc_call_twin(module, "mq_send", args, count, names);
-    }
-    if (PyObject_GetBuffer(args[1], &text, PyBUF_SIMPLE) < 0) {
+PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *object, unsigned int prio) {
+    struct uipc_text text;
+    if (!uipc_text_of(object, &text)) {
         PyErr_Clear();
-        return uipc_call_twin(module, "mq_send", args, count, names);
+        return NULL;
     }
-    const size_t size = (size_t)text.len;
-    int result = uipc_mq_timedsend(mqdes, text.buf, size, (unsigned int)prio, 0, 0);
+    int result = uipc_mq_timedsend(mqdes, text.begin, text.size, prio, 0, 0);
     while (result == -ETIMEDOUT || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_mq_send(mqdes, text.buf, size, (unsigned int)prio);
+        result = uipc_mq_send(mqdes, text.begin, text.size, prio);
         Py_END_ALLOW_THREADS;
     }
-    PyBuffer_Release(&text);
+    uipc_text_free(&text);
     if (result >= 0) {
         Py_RETURN_NONE;
     }
     if (result == -EINTR) {
-        PyObject *const bytes = PyUnicode_FromFormat("%zu bytes", size);
+        PyObject *const bytes = PyUnicode_FromFormat("%zu bytes", text.size);
         uipc_raise_made(
-            PyObject_CallFunction(uipc_module(module)->failure, "isONi", EINTR, "mq_send", args[0], bytes, prio));
+            PyObject_CallFunction(uipc_module(module)->failure, "isiNI", EINTR, "mq_send", mqdes, bytes, prio));
     }
-    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_send", args, count, names);
+    return NULL;
+}
+
+PyObject *uipc_mq_send_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int mqdes;
+    int prio = 0;
+    if ((count == 2 || count == 3) && names == NULL && uipc_are_ints(args, 1, &mqdes) &&
+        uipc_are_ints(args + 2, count - 2, &prio) && prio >= 0) {
+        PyObject *const sent = uipc_mq_send_text(module, mqdes, args[1], (unsigned int)prio);
+        if (sent != NULL || PyErr_Occurred()) {
+            return sent;
+        }
+    }
+    return uipc_call_twin(module, "mq_send", args, count, names);
 }
 
 /* A time that has long passed, the int 0: whether the call can be made at once. */
@@ -52,12 +58,12 @@ static bool is_at_once(PyObject *abs_timeout) {
 PyObject *uipc_mq_timedsend_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int mqdes;
     int prio;
-    Py_buffer text;
+    struct uipc_text text;
     if (count == 4 && names == NULL && uipc_are_ints(args, 1, &mqdes) && uipc_are_ints(args + 2, 1, &prio) &&
         prio >= 0 && is_at_once(args[3])) {
-        if (PyObject_GetBuffer(args[1], &text, PyBUF_SIMPLE) == 0) {
-            const int result = uipc_mq_timedsend(mqdes, text.buf, (size_t)text.len, (unsigned int)prio, 0, 0);
-            PyBuffer_Release(&text);
+        if (uipc_text_of(args[1], &text)) {
+            const int result = uipc_mq_timedsend(mqdes, text.begin, text.size, (unsigned int)prio, 0, 0);
+            uipc_text_free(&text);
             if (result >= 0) {
                 Py_RETURN_NONE;
             }
@@ -81,30 +87,51 @@ PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py
     return uipc_call_twin(module, "mq_timedreceive", args, count, names);
 }
 
-PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int numbers[2]; /* mqdes, and the greatest length */
+/* As in cpython_sysv.c: yielding, a processor that both processes share goes to the other. */
+static int64_t receive_in_time(int mqdes, char *text, size_t size, unsigned int *prio, unsigned int polls) {
+    for (unsigned int i = 0; i < polls; i++) {
+        sched_yield();
+        const int64_t result = uipc_mq_timedreceive(mqdes, text, size, prio, 0, 0);
+        if (result != -ETIMEDOUT) {
+            return result;
+        }
+    }
+    return uipc_mq_receive(mqdes, text, size, prio);
+}
+
+PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls) {
     unsigned int prio;
     char text[MSGSIZE];
-    if (count != 2 || names != NULL || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 || numbers[1] > MSGSIZE) {
-        return uipc_call_twin(module, "mq_receive", args, count, names);
+    if (size > sizeof text) {
+        return NULL;
     }
-    const size_t size = (size_t)numbers[1];
-    int64_t result = uipc_mq_timedreceive(numbers[0], text, size, &prio, 0, 0);
+    int64_t result = uipc_mq_timedreceive(mqdes, text, size, &prio, 0, 0);
     while (result == -ETIMEDOUT || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             return NULL;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_mq_receive(numbers[0], text, size, &prio);
+        result = receive_in_time(mqdes, text, size, &prio, polls);
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
         return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
     }
     if (result == -EINTR) {
-        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "mq_receive", args[0]));
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isi", EINTR, "mq_receive", mqdes));
     }
-    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "mq_receive", args, count, names);
+    return NULL;
+}
+
+PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[2]; /* mqdes, and the greatest length */
+    if (count == 2 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0) {
+        PyObject *const received = uipc_mq_receive_text(module, numbers[0], (size_t)numbers[1], 0);
+        if (received != NULL || PyErr_Occurred()) {
+            return received;
+        }
+    }
+    return uipc_call_twin(module, "mq_receive", args, count, names);
 }
 
 /* -- several messages: the GIL is not held, for they take their time -- */

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
@@ -33,74 +34,107 @@ static enum patience patience(PyObject *const *args, Py_ssize_t count, PyObject 
 
 static bool ended_for_good(int64_t result) { return result == -EINTR || result == -EIDRM; }
 
-PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int msqid;
-    int msgflg = 0;
-    int64_t mtype;
-    Py_buffer text;
-    const enum patience waits = patience(args, count, names);
-    if ((count != 3 && count != 4) || waits == UNKNOWN || !uipc_are_ints(args, 1, &msqid) ||
-        !uipc_as_int64(args[1], &mtype) || !uipc_are_ints(args + 3, count - 3, &msgflg)) {
-        return uipc_call_twin(module, "msgsnd", args, count, names);
-    }
-    if (PyObject_GetBuffer(args[2], &text, PyBUF_SIMPLE) < 0) {
+PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *object, int msgflg, bool waits) {
+    struct uipc_text text;
+    if (!uipc_text_of(object, &text)) {
         PyErr_Clear();
-        return uipc_call_twin(module, "msgsnd", args, count, names);
+        return NULL;
     }
-    const size_t size = (size_t)text.len;
-    int64_t result = uipc_msgsnd(msqid, &mtype, &size, text.buf, 1, msgflg | IPC_NOWAIT, NULL);
-    while (waits == FOR_EVER && ((result == -EAGAIN && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
+    int64_t result = uipc_msgsnd(msqid, &mtype, &text.size, text.begin, 1, msgflg | IPC_NOWAIT, NULL);
+    while (waits && ((result == -EAGAIN && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_msgsnd(msqid, &mtype, &size, text.buf, 1, msgflg, NULL);
+        result = uipc_msgsnd(msqid, &mtype, &text.size, text.begin, 1, msgflg, NULL);
         Py_END_ALLOW_THREADS;
     }
-    PyBuffer_Release(&text);
+    uipc_text_free(&text);
     if (result >= 0) {
         Py_RETURN_NONE;
     }
     if (ended_for_good(result)) {
-        PyObject *const bytes = PyUnicode_FromFormat("%zu bytes", size);
-        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isOON", (int)-result, "msgsnd", args[0],
-                                              args[1], bytes));
+        PyObject *const bytes = PyUnicode_FromFormat("%zu bytes", text.size);
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isiLN", (int)-result, "msgsnd", msqid,
+                                              (long long)mtype, bytes));
     }
-    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "msgsnd", args, count, names);
+    return NULL;
 }
 
-PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    int numbers[2]; /* msqid, msgsz */
+PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int msqid;
     int msgflg = 0;
-    int64_t msgtyp = 0;
+    int64_t mtype;
+    const enum patience waits = patience(args, count, names);
+    if ((count == 3 || count == 4) && waits != UNKNOWN && uipc_are_ints(args, 1, &msqid) &&
+        uipc_as_int64(args[1], &mtype) && uipc_are_ints(args + 3, count - 3, &msgflg)) {
+        PyObject *const sent = uipc_send_to_queue(module, msqid, mtype, args[2], msgflg, waits == FOR_EVER);
+        if (sent != NULL || PyErr_Occurred()) {
+            return sent;
+        }
+    }
+    return uipc_call_twin(module, "msgsnd", args, count, names);
+}
+
+static int64_t receive(const struct uipc_wanted *wanted, int64_t *mtype, size_t *size, char *text, int more) {
+    return uipc_msgrcv(wanted->msqid, mtype, size, text, wanted->msgsz, 1, wanted->msgsz, wanted->msgtyp,
+                       wanted->msgflg | more, NULL);
+}
+
+/* A processor that finds nothing else to do goes on at once, one that both processes share goes to the other. */
+static int64_t receive_in_time(const struct uipc_wanted *wanted, int64_t *mtype, size_t *size, char *text) {
+    for (unsigned int i = 0; i < wanted->polls; i++) {
+        sched_yield();
+        const int64_t result = receive(wanted, mtype, size, text, IPC_NOWAIT);
+        if (result != -ENOMSG) {
+            return result;
+        }
+    }
+    return receive(wanted, mtype, size, text, 0);
+}
+
+PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted) {
     int64_t mtype;
     size_t size;
     char text[MSGMAX];
-    const enum patience waits = patience(args, count, names);
-    if (count < 2 || count > 4 || waits == UNKNOWN || !uipc_are_ints(args, 2, numbers) || numbers[1] < 0 ||
-        numbers[1] > MSGMAX || (count > 2 && !uipc_as_int64(args[2], &msgtyp)) ||
-        (count > 3 && !uipc_are_ints(args + 3, 1, &msgflg)) || msgflg & MSG_COPY) {
-        return uipc_call_twin(module, "msgrcv", args, count, names);
+    if (wanted->msgsz > sizeof text) {
+        return NULL;
     }
-    const size_t msgsz = (size_t)numbers[1];
-    int64_t result = uipc_msgrcv(numbers[0], &mtype, &size, text, msgsz, 1, msgsz, msgtyp, msgflg | IPC_NOWAIT, NULL);
-    while (waits == FOR_EVER && ((result == -ENOMSG && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
+    int64_t result = receive(wanted, &mtype, &size, text, IPC_NOWAIT);
+    while (wanted->waits && ((result == -ENOMSG && !(wanted->msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             return NULL;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_msgrcv(numbers[0], &mtype, &size, text, msgsz, 1, msgsz, msgtyp, msgflg, NULL);
+        result = receive_in_time(wanted, &mtype, &size, text);
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
         return uipc_pair(PyLong_FromLongLong(mtype), PyBytes_FromStringAndSize(text, (Py_ssize_t)size));
     }
     if (ended_for_good(result)) {
-        PyObject *const wanted = PyLong_FromLongLong(msgtyp);
-        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isOON", (int)-result, "msgrcv", args[0],
-                                              args[1], wanted));
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isinL", (int)-result, "msgrcv",
+                                              wanted->msqid, (Py_ssize_t)wanted->msgsz, (long long)wanted->msgtyp));
     }
-    return PyErr_Occurred() ? NULL : uipc_call_twin(module, "msgrcv", args, count, names);
+    return NULL;
+}
+
+PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int numbers[2]; /* msqid, msgsz */
+    struct uipc_wanted wanted = {0};
+    const enum patience waits = patience(args, count, names);
+    if (count >= 2 && count <= 4 && waits != UNKNOWN && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0 &&
+        (count < 3 || uipc_as_int64(args[2], &wanted.msgtyp)) &&
+        (count < 4 || uipc_are_ints(args + 3, 1, &wanted.msgflg)) && !(wanted.msgflg & MSG_COPY)) {
+        wanted.msqid = numbers[0];
+        wanted.msgsz = (size_t)numbers[1];
+        wanted.waits = waits == FOR_EVER;
+        PyObject *const received = uipc_receive_from_queue(module, &wanted);
+        if (received != NULL || PyErr_Occurred()) {
+            return received;
+        }
+    }
+    return uipc_call_twin(module, "msgrcv", args, count, names);
 }
 
 /* -- several messages: the GIL is not held, for they take their time -- */

@@ -50,6 +50,26 @@ bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
     return true;
 }
 
+bool uipc_text_of(PyObject *object, struct uipc_text *text) {
+    text->view.obj = NULL;
+    if (PyBytes_CheckExact(object)) {
+        char *begin;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(object, &begin, &size) < 0) {
+            return false;
+        }
+        text->begin = begin;
+        text->size = (size_t)size;
+        return true;
+    }
+    if (PyObject_GetBuffer(object, &text->view, PyBUF_SIMPLE) < 0) {
+        return false;
+    }
+    text->begin = text->view.buf;
+    text->size = (size_t)text->view.len;
+    return true;
+}
+
 void uipc_raise_made(PyObject *exception) {
     if (exception != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import sleeps
+from conftest import count_alone, sleeps
 
 from unixipc import _cpython, libc, processes
 from unixipc._native import lib
@@ -278,7 +278,7 @@ def test_of_20000_signals_queued_while_the_receiver_is_busy_each_arrives_in_orde
             infos.append(info)
             handled.open()
 
-        # The limit is on what all processes of the user have queued together.
+        count_alone()
         queued = int(Path("/proc/self/status").read_text().split("SigQ:")[1].partition("/")[0])
         hard = resource.getrlimit(resource.RLIMIT_SIGPENDING)[1]
         soft = queued + 500 if hard < 0 else min(queued + 500, hard)

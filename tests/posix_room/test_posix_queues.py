@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import posix_ipc
 import pytest
-from conftest import sleeps
+from conftest import count_alone, sleeps
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -169,6 +169,7 @@ def test_limits_that_cannot_be_name_those_of_the_system(name: str) -> None:
 
 def test_too_many_queues_name_their_limit(fork: Fork, name: str) -> None:
     def child() -> None:
+        count_alone()
         resource.setrlimit(resource.RLIMIT_MSGQUEUE, (1000, 1000))
         with pytest.raises(OSError, match="the 1000 bytes of RLIMIT_MSGQUEUE: make smaller ones") as caught:
             posix.MessageQueue.create(name, max_messages=10, max_size=100)

@@ -9,11 +9,12 @@ import select
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVarTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar, TypeVarTuple
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
-from unixipc._cpython import Fronted, front
+from unixipc._cpython import front
+from unixipc._polling import Polling
 from unixipc.posix.objects import PosixObject, check_mode, check_name
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _Arguments = TypeVarTuple("_Arguments")
+_T = TypeVar("_T")
 
 _LIMITS = Path("/proc/sys/fs/mqueue")
 _NO_TIME = {select.POLLIN: "it was empty all the time", select.POLLOUT: "it was full all the time"}
@@ -41,7 +43,7 @@ class QueueStatus:
     mode: int
 
 
-class MessageQueue(Fronted, PosixObject):
+class MessageQueue(Polling, PosixObject):
     """A queue of messages, each with a priority: the highest comes first, and within it the oldest.
 
     Waits take a `timeout` in seconds, None for ever and 0 not at all, and go on after signals; TimeoutError when it is
@@ -156,27 +158,21 @@ class MessageQueue(Fronted, PosixObject):
     @front
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
         """Receive a message, and return its text and priority; waits while there is none."""
-        deadline = None if timeout is None else Deadline(timeout)
-        while True:
+
+        def receive(until: int | None) -> tuple[bytes, int]:
             fd = self.fileno()
-            try:
-                if deadline is None:
-                    return libc.mq_receive(fd, self._size)
-                return libc.mq_timedreceive(fd, self._size, _AT_ONCE)
-            except (InterruptedError, TimeoutError) as error:
-                self._wait(error, deadline, select.POLLIN, "receive", timeout)
+            return libc.mq_receive(fd, self._size) if until is None else libc.mq_timedreceive(fd, self._size, until)
+
+        return self._received(receive, "receive", timeout)
 
     def receive_into(self, buffer: Buffer, timeout: float | None = None) -> tuple[int, int]:
         """Receive a message into a writable buffer of at least `max_size` bytes, and return its length and priority."""
-        deadline = None if timeout is None else Deadline(timeout)
-        while True:
+
+        def receive(until: int | None) -> tuple[int, int]:
             fd = self.fileno()
-            try:
-                if deadline is None:
-                    return libc.mq_receive(fd, buffer)
-                return libc.mq_timedreceive(fd, buffer, _AT_ONCE)
-            except (InterruptedError, TimeoutError) as error:
-                self._wait(error, deadline, select.POLLIN, "receive_into", timeout)
+            return libc.mq_receive(fd, buffer) if until is None else libc.mq_timedreceive(fd, buffer, until)
+
+        return self._received(receive, "receive_into", timeout)
 
     def receive_many(self, count: int, timeout: float | None = None) -> list[tuple[bytes, int]]:
         """Wait for a message, and receive it with those that are there already, in one step into C.
@@ -185,13 +181,25 @@ class MessageQueue(Fronted, PosixObject):
         """
         if count < 1:
             raise ValueError(f"at least one message can be received, not {count}")
+
+        def receive(until: int | None) -> list[tuple[bytes, int]]:
+            return libc.mq_receive_many(self.fileno(), self._size, count, until)
+
+        return self._received(receive, "receive_many", timeout)
+
+    def _received(self, receive: Callable[[int | None], _T], call: str, timeout: float | None) -> _T:
+        """Receive, at once or without a limit of time, after as many looks as `polls` says."""
         deadline = None if timeout is None else Deadline(timeout)
-        until = None if deadline is None else _AT_ONCE
+        looks = 0 if timeout == 0 else self.polls
         while True:
             try:
-                return libc.mq_receive_many(self.fileno(), self._size, count, until)
+                return receive(None if deadline is None and looks == 0 else _AT_ONCE)
             except (InterruptedError, TimeoutError) as error:
-                self._wait(error, deadline, select.POLLIN, "receive_many", timeout)
+                if looks > 0 and error.errno == errno.ETIMEDOUT:
+                    looks -= 1
+                    os.sched_yield()
+                else:
+                    self._wait(error, deadline, select.POLLIN, call, timeout)
 
     def notify(self, signum: int | None, value: int = 0) -> None:
         """Have this process sent a signal once, when a message comes to the empty queue; with None not any more.

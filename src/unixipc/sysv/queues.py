@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from unixipc import libc
 from unixipc._check import Deadline
-from unixipc._cpython import Fronted, front
+from unixipc._cpython import front
+from unixipc._polling import Polling
 from unixipc.sysv.objects import (
     CREATE,
     Status,
@@ -50,7 +52,7 @@ class QueueStatus(Status):
     receiver_pid: int | None
 
 
-class MessageQueue(Fronted, SysvObject):
+class MessageQueue(Polling, SysvObject):
     """A queue of messages, each with a type above 0, which receivers can select by; first in, first out otherwise.
 
     Of the selections at most one is given: `mtype` wants the first message of this type, `up_to` the first of the
@@ -154,7 +156,11 @@ class MessageQueue(Fronted, SysvObject):
                 raise ValueError("truncate=True needs a max_size to cut at")
             return self._of_any_size(libc.msgrcv, msgtyp, flags, timeout)
         flags |= libc.MSG_NOERROR if truncate else 0
-        return going_on(lambda left: libc.msgrcv(self._id, max_size, msgtyp, flags, timeout=left), timeout)
+
+        def receive(more: int, left: float | None) -> tuple[int, bytes]:
+            return libc.msgrcv(self._id, max_size, msgtyp, flags | more, timeout=left)
+
+        return going_on(lambda left: self._polled(receive, left), timeout)
 
     def receive_into(
         self,
@@ -174,7 +180,11 @@ class MessageQueue(Fronted, SysvObject):
             refuse(self)
         msgtyp, flags = _selection(mtype, up_to, other_than)
         flags |= libc.MSG_NOERROR if truncate else 0
-        return going_on(lambda left: libc.msgrcv_into(self._id, buffer, msgtyp, flags, timeout=left), timeout)
+
+        def receive(more: int, left: float | None) -> tuple[int, int]:
+            return libc.msgrcv_into(self._id, buffer, msgtyp, flags | more, timeout=left)
+
+        return going_on(lambda left: self._polled(receive, left), timeout)
 
     def receive_many(
         self,
@@ -215,7 +225,7 @@ class MessageQueue(Fronted, SysvObject):
             raise ValueError(f"the position is {position}: the first is 0")
         flags = libc.MSG_COPY | libc.IPC_NOWAIT
         try:
-            return self._of_any_size(libc.msgrcv, position, flags, None)
+            return self._of_any_size(libc.msgrcv, position, flags, 0)
         except OSError as error:
             if error.errno != errno.ENOMSG:
                 raise
@@ -227,7 +237,10 @@ class MessageQueue(Fronted, SysvObject):
         while True:
             size = self._size
             try:
-                return receive(self._id, size, msgtyp, flags, timeout=deadline.left())
+                return self._polled(
+                    lambda more, left, size=size: receive(self._id, size, msgtyp, flags | more, timeout=left),  # type: ignore[misc]
+                    deadline.left(),
+                )
             except InterruptedError as error:
                 if error.errno is None:  # a handler raised it
                     raise
@@ -235,6 +248,17 @@ class MessageQueue(Fronted, SysvObject):
                 if error.errno != errno.E2BIG:
                     raise
                 self._size = max(self._size, 4 * size)
+
+    def _polled(self, receive: Callable[[int, float | None], _T], left: float | None) -> _T:
+        """Receive, with more flags and within so many seconds, after as many looks as `polls` says."""
+        for _ in range(0 if left == 0 else self.polls):
+            try:
+                return receive(libc.IPC_NOWAIT, None)
+            except OSError as error:
+                if error.errno != errno.ENOMSG:
+                    raise
+            os.sched_yield()
+        return receive(0, left)
 
     def set_max_bytes(self, max_bytes: int) -> None:
         """Change how many bytes the queue may hold; more than kernel.msgmnb needs a privilege (CAP_SYS_RESOURCE)."""
