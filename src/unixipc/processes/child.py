@@ -187,6 +187,8 @@ class Child(Closing, Generic[_T]):
 
     def close(self) -> None:
         """Kill the child if it still runs, and reap it."""
+        if self._descriptor is None:
+            return
         try:
             self._end()
         except BaseException:  # of a handler, before it could do no more harm

@@ -198,16 +198,16 @@ class Report:
 
 def result_of(pid: int, status: ExitStatus | None, outcome: Outcome | None) -> object:
     """Give what a child returned or raise what it raised, with its traceback as a note; else ChildProcessError."""
+    if outcome is not None and outcome.kind is Kind.RETURNED:
+        try:
+            return pickle.loads(outcome.content)  # noqa: S301 - our own child's
+        except _UNPICKLING as error:
+            raise ChildProcessError(f"child {pid} returned what does not unpickle: {_text(error)}") from error
     ended = str(status or "has ended")
     if outcome is None:
         raise ChildProcessError(f"child {pid} {ended} before its function returned")
     if outcome.kind is Kind.EXECUTED:
         raise ChildProcessError(f"child {pid} executed {outcome.content.decode()}, which {ended}")
-    if outcome.kind is Kind.RETURNED:
-        try:
-            return pickle.loads(outcome.content)  # noqa: S301 - our own child's
-        except _UNPICKLING as error:
-            raise ChildProcessError(f"child {pid} returned what does not unpickle: {_text(error)}") from error
     failure: Failure = pickle.loads(outcome.content)  # noqa: S301 - the same
     if outcome.kind is Kind.RAISED:
         raised = failure.error()
