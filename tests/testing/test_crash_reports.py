@@ -305,7 +305,7 @@ def test_a_deadlock_is_ended_at_its_deadline_and_shows_where_it_was() -> None:
     assert report.deadline == SHORT
     assert "in deadlocks" in report.stack
     text = str(report)
-    assert text.startswith(f"child {report.pid} did not end within 0.1 seconds")
+    assert text.startswith(f"child {report.pid} did not end within {SHORT:g} seconds")
     assert f"thread {report.pid} (" in text
     assert "was asleep" in text
 
