@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from unixipc import libc
-from unixipc.cli import inspecting, killing, limiting, listing, removing
+from unixipc.cli import inspecting, killing, limiting, listing, plotting, removing, watching
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -49,5 +49,7 @@ def tour(
 app.command()(listing.ls)
 app.command()(removing.rm)
 app.command()(limiting.limits)
+app.command()(watching.top)
+app.command()(plotting.plot)
 app.command()(inspecting.signals)
 app.command(cls=killing.KillCommand)(killing.kill)
