@@ -110,7 +110,7 @@ def _waiting(sample: Sample) -> Iterator[tuple[str, int]]:
 
 
 def _curves(runs: list[list[Moment]], pick: Callable[[Sample], Iterator[tuple[str, int]]]) -> list[_Curve]:
-    """Follow each number through all moments; between two runs nobody looked."""
+    """Follow each number through all moments, what moved most first; between two runs nobody looked."""
     found = dict[tuple[object, ...], _Curve]()
     every = list[float]()
     for run in runs:
@@ -125,7 +125,7 @@ def _curves(runs: list[list[Moment]], pick: Callable[[Sample], Iterator[tuple[st
     for curve in found.values():
         _fill(curve, every)
         curve.times = every
-    return list(found.values())
+    return sorted(found.values(), key=lambda curve: -curve.moved)
 
 
 def _fill(curve: _Curve, every: list[float]) -> None:
@@ -161,7 +161,7 @@ def _draw(parts: dict[str, list[_Curve]], image: Path) -> None:
 
 
 def _draw_part(axes: "Axes", title: str, curves: list[_Curve], begin: float, length: int) -> None:
-    shown = sorted(curves, key=lambda curve: curve.moved, reverse=True)[:_MOST]
+    shown = curves[:_MOST]
     for curve in sorted(shown, key=lambda curve: curve.label):
         times = [(moment - begin) / length for moment in curve.times]
         axes.plot(times, curve.numbers, marker=".", markersize=3, linewidth=1, label=_shown(curve.label))

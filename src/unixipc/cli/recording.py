@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEAD = json.dumps({"record": "unixipc top", "version": 1})
 """The line before those of a run."""
 
+_DEFAULTS = {field.name: field.default for field in fields(Sample)}
 _LISTS = ("values", "waiting", "waiting_for_zero", "users")
 _TEXTS = ("kind", "name", "owner")
 
@@ -31,7 +32,7 @@ class RecordError(ValueError):
 def line(moment: Moment) -> str:
     """Write a moment as one line of JSON, without what objects do not have."""
     samples = [
-        {name: value for name, value in asdict(one).items() if value not in (None, (), "")} for one in moment.samples
+        {name: value for name, value in asdict(one).items() if value != _DEFAULTS[name]} for one in moment.samples
     ]
     lacking = {"lacking": moment.lacking} if moment.lacking else {}
     return json.dumps({"time": moment.time, "objects": samples} | lacking)
@@ -45,7 +46,7 @@ def parsed(text: str | bytes) -> Moment:
         return Moment(_time(found["time"]), tuple(_sample(row) for row in found["objects"]), lacking)
     except RecordError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise RecordError(f"it is no moment of a record: {type(error).__name__}") from None
 
 
@@ -56,9 +57,8 @@ def _time(value: object) -> float:
 
 
 def _sample(row: dict[str, Any]) -> Sample:
-    known = {field.name for field in fields(Sample)}
     kept = {
-        name: value for name, value in row.items() if name in known and value is not None
+        name: value for name, value in row.items() if name in _DEFAULTS and value is not None
     }  # later versions have more
     for name, value in kept.items():
         wanted = str if name in _TEXTS else int

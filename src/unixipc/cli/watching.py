@@ -51,13 +51,13 @@ class _View(Protocol):
         """Let so many seconds pass; Interrupted or KeyboardInterrupt, if somebody wants no more."""
 
 
-def _interval(text: str) -> float:
+def _seconds(interval: str) -> float:
     try:
-        seconds = objects.duration(text)
+        seconds = objects.duration(interval)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="--interval") from None
     if not _SHORTEST <= seconds <= _LONGEST:
-        raise typer.BadParameter("it is from 0.1 seconds to a day")
+        raise typer.BadParameter("it is from 0.1 seconds to a day", param_hint="--interval")
     return seconds
 
 
@@ -67,8 +67,8 @@ def top(
         list[Kind] | None, typer.Option("--kind", "-k", help="Only this kind; it can be given several times.")
     ] = None,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", metavar="TIME", help="The time between two looks.", parser=_interval)
-    ] = 2.0,
+        str, typer.Option("--interval", "-i", metavar="TIME", help="The time between two looks: 0.5, 10s, 5m.")
+    ] = "2s",
     count: Annotated[
         int | None, typer.Option("--count", "-n", metavar="N", help="End after so many looks.", min=1)
     ] = None,
@@ -86,20 +86,21 @@ def top(
 
     Examples: `unixipc top --kind sysv-msg`, `unixipc top -i 10 --record load.jsonl`, `unixipc top --count 2 | cat`
     """
+    seconds = _seconds(interval)
     watched = frozenset(kinds) if kinds else sampling.USUAL
     console = Console(highlight=False)
     view: _View
     if json:
         view = _Json()
     elif sys.stdout.isatty() and not console.is_dumb_terminal:
-        view = _Screen(console, interval)
+        view = _Screen(console, seconds)
     else:
         view = _Plain()
     try:
         with ExitStack() as stack:
             recorder = None if record is None else stack.enter_context(recording.Recorder(record))
             stack.enter_context(view)
-            _watch(watched, interval, count, view, recorder)
+            _watch(watched, seconds, count, view, recorder)
     except recording.RecordError as error:
         complain("top", str(error))
         raise typer.Exit(1) from None
@@ -249,7 +250,7 @@ class _Screen:
 
     def _drawn(self, changes: list[Change], now: Moment, room: int) -> Group:
         """Make a frame of at most so many lines below the headings."""
-        words = [_clock(now.time), f"every {self._interval:g}s", f"{len(changes)} objects", "q leaves"]
+        words = [_clock(now.time), f"every {self._interval:g}s", objects.counted(len(changes), "object"), "q leaves"]
         notes = [Text(printable(text), no_wrap=True, overflow="ellipsis") for text in now.lacking]
         shown = changes[: max(1, room - len(notes))]
         if len(shown) < len(changes):
