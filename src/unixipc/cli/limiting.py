@@ -15,7 +15,7 @@ _COLUMNS = (
     Column("maximum", right=True),
     Column("share", right=True),
     Column("unit"),
-    Column("of what"),
+    Column("of what", minor=True),
 )
 
 

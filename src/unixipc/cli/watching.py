@@ -179,6 +179,7 @@ class _Screen:
         self._console = console
         self._interval = interval
         self._keys = sys.stdin is not None and sys.stdin.isatty()
+        self._leaving = "q leaves" if self._keys else "Ctrl-C leaves"
         # Refreshed by hand: rich would start a thread for it, from which signals would have to be kept.
         self._live = Live(
             console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
@@ -250,7 +251,7 @@ class _Screen:
 
     def _drawn(self, changes: list[Change], now: Moment, room: int) -> Group:
         """Make a frame of at most so many lines below the headings."""
-        words = [_clock(now.time), f"every {self._interval:g}s", objects.counted(len(changes), "object"), "q leaves"]
+        words = [_clock(now.time), f"every {self._interval:g}s", objects.counted(len(changes), "object"), self._leaving]
         notes = [Text(printable(text), no_wrap=True, overflow="ellipsis") for text in now.lacking]
         shown = changes[: max(1, room - len(notes))]
         if len(shown) < len(changes):

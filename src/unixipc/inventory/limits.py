@@ -92,8 +92,8 @@ def _of_posix_queues() -> Iterator[Limit]:
     yield Limit("fs.mqueue.queues_max", count, maxima["queues_max"], "queues", "POSIX message queues")
     yield Limit("fs.mqueue.msg_max", longest, maxima["msg_max"], "messages", "each POSIX message queue")
     yield Limit("fs.mqueue.msgsize_max", widest, maxima["msgsize_max"], "bytes", "each message of POSIX queues")
-    what = "the POSIX queues of this user, full, without what the kernel needs for each message"
-    yield Limit("RLIMIT_MSGQUEUE", reserved, _resource(resource.RLIMIT_MSGQUEUE), "bytes", what)
+    queued = _resource(resource.RLIMIT_MSGQUEUE)
+    yield Limit("RLIMIT_MSGQUEUE", reserved, queued, "bytes", "the POSIX queues of this user, if they were full")
 
 
 def _of_memory() -> Iterator[Limit]:
