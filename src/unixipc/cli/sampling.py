@@ -30,17 +30,17 @@ from unixipc.inventory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable, Set
 
     from unixipc.inventory import Thing
 
-_LISTS: dict[Callable[[], Iterable[Thing]], frozenset[Kind]] = {
-    segments: frozenset({Kind.SYSV_SHM}),
-    message_queues: frozenset({Kind.SYSV_MSG}),
-    semaphore_sets: frozenset({Kind.SYSV_SEM}),
-    posix_memory: frozenset({Kind.POSIX_SHM, Kind.POSIX_SEM}),
-    posix_queues: frozenset({Kind.POSIX_MQ}),
-    sockets: frozenset({Kind.SOCKET}),
+_LISTS: dict[Callable[[], Iterable[Thing]], set[Kind]] = {
+    segments: {Kind.SYSV_SHM},
+    message_queues: {Kind.SYSV_MSG},
+    semaphore_sets: {Kind.SYSV_SEM},
+    posix_memory: {Kind.POSIX_SHM, Kind.POSIX_SEM},
+    posix_queues: {Kind.POSIX_MQ},
+    sockets: {Kind.SOCKET},
 }
 """What can be listed without a look at every process."""
 
@@ -109,17 +109,17 @@ class Change:
     active: bool
 
 
-def take(kinds: Collection[Kind]) -> Moment:
+def take(kinds: Set[Kind]) -> Moment:
     """Look at the objects of these kinds now; at every process only for those kinds that cannot be found otherwise."""
     now, lacking = time.time(), list[str]()
     found: list[Thing] = []
-    if {Kind.MEMFD, Kind.FIFO} & set(kinds):
+    if {Kind.MEMFD, Kind.FIFO} & kinds:
         census = look()
         found.extend(census)
         lacking.extend(census.lacking if Kind.POSIX_MQ in kinds else ())
     else:
         for listed, theirs in _LISTS.items():
-            if theirs & set(kinds):
+            if theirs & kinds:
                 try:
                     found.extend(listed())
                 except PermissionError as error:
