@@ -360,9 +360,7 @@ def test_a_file_that_cannot_be_written_is_an_error_in_one_line(unixipc: Command)
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"unixipc top: {path}: {why}\n")
 
 
-def test_a_record_by_hand_and_one_of_json_are_alike(
-    unixipc: Command, tmp_path: Path, populated: tuple[int, int]
-) -> None:
+def test_json_is_the_record(unixipc: Command, tmp_path: Path, populated: tuple[int, int]) -> None:
     path = tmp_path / "record"
     shown = unixipc("top", "--count", 2, "--interval", "0.1", "--json", "--record", path).stdout
     assert path.read_text() == shown

@@ -58,14 +58,14 @@ def plot(
     image = record.with_suffix(".png") if output is None else output
     if image.suffix.lower() not in _FORMATS:
         raise typer.BadParameter(f"{str(image)!r} does not end in {', '.join(_FORMATS)}", param_hint="--output")
-    if image.exists() and record.exists() and image.samefile(record):
-        raise typer.BadParameter("the image would overwrite the record", param_hint="--output")
     try:
         parts = _parts(str(record))
     except (OSError, recording.RecordError) as error:
         complain("plot", f"{record}: {error.strerror}" if isinstance(error, OSError) else str(error))
         raise typer.Exit(1) from None
     try:
+        if image.exists() and image.samefile(record):
+            raise typer.BadParameter("the image would overwrite the record", param_hint="--output")
         _draw(parts, image)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":

@@ -30,7 +30,8 @@ from unixipc.inventory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Set
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from unixipc.inventory import Thing
 
@@ -109,7 +110,7 @@ class Change:
     active: bool
 
 
-def take(kinds: Set[Kind]) -> Moment:
+def take(kinds: AbstractSet[Kind]) -> Moment:
     """Look at the objects of these kinds now; at every process only for those kinds that cannot be found otherwise."""
     now, lacking = time.time(), list[str]()
     found: list[Thing] = []
@@ -129,19 +130,19 @@ def take(kinds: Set[Kind]) -> Moment:
 
 def changes(before: Moment | None, now: Moment) -> list[Change]:
     """Compare two moments: first what is active, by its rate, then what is waited for, then what was used last."""
-    old = {} if before is None else {sample.identity: sample for sample in before.samples}
-    seconds = 0.0 if before is None else now.time - before.time
-    found = [_change(old.get(sample.identity), sample, seconds) for sample in now.samples]
-    if before is not None:
-        found = [replace(one, active=one.active or one.sample.identity not in old) for one in found]
+    if before is None:
+        found = [Change(sample, None, active=False) for sample in now.samples]
+    else:
+        old = {sample.identity: sample for sample in before.samples}
+        found = [_change(old.get(sample.identity), sample, now.time - before.time) for sample in now.samples]
     return sorted(found, key=_order)
 
 
 def _change(before: Sample | None, now: Sample, seconds: float) -> Change:
-    if before is None or seconds <= 0:  # it is new, or somebody has set the clock back
-        return Change(now, None, active=False)
-    known = before.level is not None and now.level is not None
-    return Change(now, ((now.level or 0) - (before.level or 0)) / seconds if known else None, active=now != before)
+    rate = None
+    if before is not None and before.level is not None and now.level is not None and seconds > 0:  # no clock set back
+        rate = (now.level - before.level) / seconds
+    return Change(now, rate, active=now != before)
 
 
 def _order(change: Change) -> tuple[object, ...]:

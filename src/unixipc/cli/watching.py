@@ -6,9 +6,9 @@ import sys
 import termios
 import time
 import tty
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Self
 
 import typer
 from rich.console import Console, Group
@@ -39,16 +39,22 @@ _COLUMNS = (
 )
 
 
-class _View(Protocol):
+class _View:
     """Where frames go; its with-block ends when there will be no more."""
 
-    def __enter__(self) -> object: ...
-    def __exit__(self, *raised: object) -> None: ...
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        pass
+
     def show(self, before: Moment | None, now: Moment) -> None:
         """Show a frame."""
+        raise NotImplementedError
 
     def wait(self, seconds: float) -> None:
         """Let so many seconds pass; Interrupted or KeyboardInterrupt, if somebody wants no more."""
+        time.sleep(seconds)
 
 
 def _seconds(interval: str) -> float:
@@ -128,35 +134,25 @@ def _watch(
         view.wait(max(0.0, due - time.monotonic()))
 
 
-class _Json:
+class _Json(_View):
     """Lines of JSON, as of a record."""
 
     def __enter__(self) -> Self:
         print(recording.HEAD, flush=True)
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        pass
-
     def show(self, before: Moment | None, now: Moment) -> None:  # noqa: ARG002 - readers compare for themselves
         print(recording.line(now), flush=True)
 
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
 
-
-class _Plain:
+class _Plain(_View):
     """Frames of aligned text, with an empty line after each."""
 
-    def __enter__(self) -> Self:
+    def __init__(self) -> None:
         self._told = set[str]()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        pass
 
     def show(self, before: Moment | None, now: Moment) -> None:
-        for text in dict.fromkeys(now.lacking):
+        for text in now.lacking:
             if text not in self._told:
                 complain("top", text)
                 self._told.add(text)
@@ -164,11 +160,8 @@ class _Plain:
         show_plain(_COLUMNS, [_cells(change, now) for change in sampling.changes(before, now)])
         print(flush=True)
 
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
 
-
-class _Screen:
+class _Screen(_View):
     """The whole terminal, which is as before when the with-block ends, whatever ends it.
 
     Signals wait until they are asked for, so that none strikes while the terminal is changed over. By Ctrl-Z the
@@ -183,7 +176,7 @@ class _Screen:
         # Refreshed by hand: rich would start a thread for it, from which signals would have to be kept.
         self._live = Live(
             console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-        )  # fmt: skip
+        )
         self._frame: tuple[list[Change], Moment] | None = None
 
     def __enter__(self) -> Self:
@@ -209,9 +202,10 @@ class _Screen:
         self._live.start()
 
     def _leave(self) -> None:
-        self._live.stop()
-        if self._keys:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+        with suppress(OSError, termios.error):  # the terminal may have gone
+            self._live.stop()
+            if self._keys:
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     def show(self, before: Moment | None, now: Moment) -> None:
         self._frame = sampling.changes(before, now), now
@@ -226,11 +220,10 @@ class _Screen:
                 return
             if signals in ready:
                 self._accept(self._signals.receive().si_signo)
-            else:
-                typed = os.read(sys.stdin.fileno(), 64)
-                self._keys = self._keys and typed != b""  # without an end of input that would always be ready
-                if b"q" in typed.lower():
-                    raise Interrupted(libc.SIGINT)
+            elif not (typed := os.read(sys.stdin.fileno(), 64)):  # the terminal has gone
+                raise Interrupted(libc.SIGHUP)
+            elif b"q" in typed.lower():
+                raise Interrupted(libc.SIGINT)
 
     def _accept(self, signum: int) -> None:
         if signum == libc.SIGWINCH:
@@ -287,8 +280,8 @@ def _holds(sample: Sample) -> str:
     match sample:
         case Sample(values=tuple(values)):
             words = f"value{'s' * (len(values) != 1)} {' '.join(map(str, values))}"
-        case Sample(kind=Kind.SOCKET, depth=int(depth), max_depth=int(most)):
-            words = f"{depth} of {objects.counted(most, 'connection')}"
+        case Sample(kind=Kind.SOCKET, depth=int(depth)):
+            words = f"{objects.counted(depth, 'connection')} waiting"
         case Sample(depth=int(depth), max_depth=int(most)):
             words = f"{depth} of {objects.counted(most, 'message')}"
         case Sample(depth=int(depth), bytes=int(size), max_bytes=int(most)) if 100 * size >= most > 0:
