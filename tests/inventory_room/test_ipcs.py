@@ -280,6 +280,25 @@ def test_a_semaphore_tells_its_value_its_last_process_and_who_waits(fork: Fork) 
     assert inventory.semaphore_states(made) is None
 
 
+def test_a_posix_semaphore_tells_its_value_and_what_is_none_has_none(fork: Fork) -> None:
+    libc.sem_close(libc.sem_open("/told", libc.O_CREAT | libc.O_EXCL, 0o600, 7))
+    Path("/dev/shm/sem.none").write_bytes(b"x")  # noqa: S108
+    try:
+        assert inventory.semaphore_value("/told") == 7
+        assert inventory.semaphore_value("/none") is None
+        assert inventory.semaphore_value("/gone") is None
+
+        def as_another() -> int | None:
+            os.setresuid(65534, 65534, 65534)
+            return inventory.semaphore_value("/told")
+
+        if os.geteuid() == 0:
+            assert fork(as_another).result() is None
+    finally:
+        libc.sem_unlink("/told")
+        libc.sem_unlink("/none")
+
+
 def test_every_limit_has_a_name_of_sysctl_or_getrlimit() -> None:
     for limit in inventory.limits():
         name = limit.name.partition(" ")[0]
