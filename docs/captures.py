@@ -15,9 +15,9 @@ from io import StringIO
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
-from rich.text import Text
 
 from unixipc import libc, memory, posix, testing
 from unixipc.processes import mount_namespace
@@ -89,8 +89,7 @@ def draw(view: str, columns: int, lines: list[str]) -> None:
     for name, theme in THEMES.items():
         console = Console(record=True, width=columns, file=StringIO(), force_terminal=True, color_system="standard")
         shown = lines if len(lines) <= LINES else [*lines[: LINES - 1], "…"]
-        for line in shown:
-            text = Text.from_ansi(line)
+        for text in AnsiDecoder().decode("\n".join(shown)):  # what one line sets, holds for the next
             text.rstrip()
             console.print(text, overflow="crop", no_wrap=True)
         title, file = f"unixipc {VIEWS[view].format(server=3)}", f"{view}-{columns}-{name}"

@@ -28,6 +28,8 @@ def tour(
 
     Nothing is left behind, also after Ctrl-C. The exit status is 0 when every mechanism that this machine has worked,
     1 when one failed, and 128 and the signal's number after an interruption.
+
+    Example: `unixipc tour --json > tour.json`
     """
     from unixipc.cli import render  # noqa: PLC0415 - these load every room, and no other command needs them
     from unixipc.cli.interruption import STOPPING  # noqa: PLC0415
