@@ -52,8 +52,6 @@ def test_the_shell_completes_commands_and_options_and_signals() -> None:
     assert set(COMMANDS) <= set(complete("unixipc "))
     assert complete("unixipc sig") == ["signals"]
     assert complete("unixipc signals --th") == ["--threads"]
-    assert complete("unixipc pl") == ["plot"]
-    assert complete("unixipc top --rec") == ["--record"]
     assert complete("unixipc top -k posix-m") == ["posix-mq"]
     assert complete("unixipc plot --o") == ["--output"]
     assert complete("unixipc kill -s US") == ["USR1", "USR2"]
