@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from unixipc import libc, memory, posix, testing
-from unixipc.processes import mount_namespace
+from unixipc.processes import die_with_parent, mount_namespace
 
 CAPTURES = Path(__file__).parent / "captures"
 LINES = 44
@@ -113,8 +113,10 @@ def inside(view: str) -> None:
 
 def start(function: Callable[..., object], *arguments: object) -> int:
     """Run it in a child that is named after it; the harness of the package would show among the memfds."""
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
+        die_with_parent(parent)
         Path("/proc/self/comm").write_text(function.__name__)
         function(*arguments)
         os._exit(0)
