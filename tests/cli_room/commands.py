@@ -44,21 +44,23 @@ class OnTerminal(Protocol):
         """Run it on a terminal of so many columns, and give its exit status and the lines without escape codes."""
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Give the environment without what decides how a terminal is taken."""
     return {name: value for name, value in os.environ.items() if name not in _DECIDING}
 
 
-def _command(arguments: tuple[object, ...]) -> list[str]:
+def command(*arguments: object) -> list[str]:
+    """Give the program with these arguments."""
     return [sys.executable, "-m", "unixipc", *map(str, arguments)]
 
 
 @pytest.fixture
 def unixipc() -> Command:
     def run(*arguments: object, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command, environment = _command(arguments), _environment()
         return subprocess.run(
-            command, input=typed, capture_output=True, text=True, check=False, timeout=DEADLINE, env=environment
-        )
+            command(*arguments),
+            env=environment(), input=typed, capture_output=True, text=True, check=False, timeout=DEADLINE,
+        )  # fmt: skip
 
     return run
 
@@ -76,7 +78,7 @@ def on_terminal(fork: Fork) -> OnTerminal:
 
         def execute() -> None:
             os.login_tty(slave)
-            os.execve(sys.executable, _command(arguments), _environment() | {"TERM": "xterm-256color"})  # noqa: S606
+            os.execve(sys.executable, command(*arguments), environment() | {"TERM": "xterm-256color"})  # noqa: S606
 
         child = fork(execute)
         os.close(slave)

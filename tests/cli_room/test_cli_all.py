@@ -40,7 +40,7 @@ def test_a_terminal_gets_bytes_in_short(number: int | None, text: str) -> None:
     assert output._shortened(number) == text
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "tour"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example_and_fits(unixipc: Command, command: str) -> None:
     done = unixipc(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,6 +52,8 @@ def test_the_shell_completes_commands_and_options_and_signals() -> None:
     assert set(COMMANDS) <= set(complete("unixipc "))
     assert complete("unixipc sig") == ["signals"]
     assert complete("unixipc signals --th") == ["--threads"]
+    assert complete("unixipc top -k posix-m") == ["posix-mq"]
+    assert complete("unixipc plot --o") == ["--output"]
     assert complete("unixipc kill -s US") == ["USR1", "USR2"]
     assert complete("unixipc kill -s sigk") == ["sigkill"]
     assert complete("unixipc kill -s SIGK") == ["SIGKILL"]

@@ -43,6 +43,12 @@ def test_what_is_used_up_is_told_by_the_exit_status(unixipc: Command, ipc_namesp
         libc.msgctl(queue, libc.IPC_RMID)
 
 
+def test_what_nothing_can_reach_is_no_limit(unixipc: Command, ipc_namespace: processes.IpcLimits) -> None:
+    assert listed(unixipc)[1]["kernel.shmmax"]["maximum"] is None  # the kernel's default
+    ipc_namespace.shmmax = 2**40
+    assert listed(unixipc)[1]["kernel.shmmax"]["maximum"] == 2**40
+
+
 @pytest.mark.parametrize("columns", [80, 140])
 def test_a_terminal_gets_a_table_that_fits(on_terminal: OnTerminal, columns: int) -> None:
     status, lines = on_terminal(columns, "limits")

@@ -52,9 +52,14 @@ def populated(ipc_namespace: processes.IpcLimits) -> Iterator[None]:
         for i in range(10 * FEW):
             flags = libc.IPC_CREAT | libc.IPC_EXCL | (0o600 + i % 8)
             segment = libc.shmget(libc.IPC_PRIVATE if i % 3 else 0x51000 + i, 1000 + i, flags)
-            stack.callback(libc.shmctl, segment, libc.IPC_RMID)
             for _ in range(i % 4):
                 stack.callback(libc.shmdt, libc.shmat(segment))
+            if i % 4 == 3:
+                libc.shmctl(segment, libc.IPC_RMID)  # it stays while it is attached
+            else:
+                stack.callback(libc.shmctl, segment, libc.IPC_RMID)
+            if i % 4 == 2:
+                libc.shmctl(segment, libc.SHM_LOCK)
             queue = libc.msgget(libc.IPC_PRIVATE if i % 3 else 0x52000 + i, flags)
             stack.callback(libc.msgctl, queue, libc.IPC_RMID)
             for j in range(i % 5):
@@ -101,7 +106,14 @@ def test_json_agrees_with_proc_for_a_hundred_objects(unixipc: Command, populated
         shown = [{ours: row[ours] for ours in COLUMNS[kind]} for row in of_kind(found, kind)]
         assert len(rows) == 10 * FEW
         assert shown == expected
-        assert [row["mode"] for row in of_kind(found, kind)] == [f"{int(row['perms'], 8):04o}" for row in rows]
+        perms = [int(row["perms"], 8) for row in rows]
+        assert [row["mode"] for row in of_kind(found, kind)] == [f"{number & 0o777:04o}" for number in perms]
+        if kind == "sysv-shm":
+            expected = [
+                {"removed": bool(number & libc.SHM_DEST), "locked": bool(number & libc.SHM_LOCKED)} for number in perms
+            ]
+            assert [{"removed": row["removed"], "locked": row["locked"]} for row in of_kind(found, kind)] == expected
+            assert {"removed": True, "locked": False} in expected
     for kind, prefix in (("posix-shm", "/dev/shm/"), ("posix-sem", "/dev/shm/sem.")):  # noqa: S108
         assert len(of_kind(found, kind)) == FEW
         for row in of_kind(found, kind):
@@ -132,7 +144,8 @@ def test_json_agrees_with_ipcs_for_a_hundred_objects(unixipc: Command, populated
         shown = []
         for row in of_kind(found, kind):
             row |= {"key": f"0x{row['key'] & 0xFFFFFFFF:08x}", "mode": row["mode"].lstrip("0")}
-            shown.append([str(row[field]) for field in (*common, *fields)])
+            status = [word for word, name in (("dest", "removed"), ("locked", "locked")) if row.get(name)]
+            shown.append([*(str(row[field]) for field in (*common, *fields)), *status])
         return shown
 
     assert [

@@ -102,6 +102,9 @@ def test_orphans_of_killed_processes_go_and_nothing_that_is_in_use(unixipc: Comm
         left = set[tuple[Kind, str]]().union(*(said(child.hear()) for child in killed))
         holder = testing.fork(make_and_hold)
         held = said(holder.hear())
+        held.add(
+            (Kind.SYSV_SHM, str(libc.shmget(libc.IPC_PRIVATE, 4096, CREATE)))
+        )  # nobody has it, but its maker lives
         for child in killed:
             child.kill()
             child.wait()

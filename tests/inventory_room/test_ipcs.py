@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -255,7 +256,8 @@ def test_the_limits_count_what_there_is(populated: Callable[[Callable[[], object
         assert (used["fs.mqueue.queues_max"], used["fs.mqueue.msg_max"]) == (POSIX_QUEUES, 8)
         assert used["RLIMIT_MSGQUEUE"] == sum((1 + n % 8) * (10 + n) for n in range(POSIX_QUEUES))
         for name in ("kernel.shmmni", "kernel.shmmax", "kernel.shmall", "kernel.msgmni", "kernel.msgmax"):
-            assert limits[name].maximum == int(Path("/proc/sys", name.replace(".", "/")).read_text())
+            told = int(Path("/proc/sys", name.replace(".", "/")).read_text())
+            assert limits[name].maximum == (told if told < sys.maxsize else None)
         four = tuple(limits[f"kernel.sem ({name})"].maximum for name in ("SEMMSL", "SEMMNS", "SEMOPM", "SEMMNI"))
         assert four == tuple(map(int, Path("/proc/sys/kernel/sem").read_text().split()))
 
@@ -276,6 +278,25 @@ def test_a_semaphore_tells_its_value_its_last_process_and_who_waits(fork: Fork) 
     finally:
         libc.semctl(made, 0, libc.IPC_RMID)
     assert inventory.semaphore_states(made) is None
+
+
+def test_a_posix_semaphore_tells_its_value_and_what_is_none_has_none(fork: Fork) -> None:
+    libc.sem_close(libc.sem_open("/told", libc.O_CREAT | libc.O_EXCL, 0o600, 7))
+    Path("/dev/shm/sem.none").write_bytes(b"x")  # noqa: S108
+    try:
+        assert inventory.semaphore_value("/told") == 7
+        assert inventory.semaphore_value("/none") is None
+        assert inventory.semaphore_value("/gone") is None
+
+        def as_another() -> int | None:
+            os.setresuid(65534, 65534, 65534)
+            return inventory.semaphore_value("/told")
+
+        if os.geteuid() == 0:
+            assert fork(as_another).result() is None
+    finally:
+        libc.sem_unlink("/told")
+        libc.sem_unlink("/none")
 
 
 def test_every_limit_has_a_name_of_sysctl_or_getrlimit() -> None:

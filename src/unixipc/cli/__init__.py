@@ -1,1 +1,1 @@
-"""The command line: `unixipc tour`. It needs the extra `cli`."""
+"""The command `unixipc`. It needs the extra `cli`, and `unixipc plot` the extra `plot`."""

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from unixipc import libc
-from unixipc.cli import inspecting, killing, limiting, listing, removing
+from unixipc.cli import inspecting, killing, limiting, listing, plotting, removing, watching
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -28,6 +28,8 @@ def tour(
 
     Nothing is left behind, also after Ctrl-C. The exit status is 0 when every mechanism that this machine has worked,
     1 when one failed, and 128 and the signal's number after an interruption.
+
+    Example: `unixipc tour --json > tour.json`
     """
     from unixipc.cli import render  # noqa: PLC0415 - these load every room, and no other command needs them
     from unixipc.cli.interruption import STOPPING  # noqa: PLC0415
@@ -49,5 +51,7 @@ def tour(
 app.command()(listing.ls)
 app.command()(removing.rm)
 app.command()(limiting.limits)
+app.command()(watching.top)
+app.command()(plotting.plot)
 app.command()(inspecting.signals)
 app.command(cls=killing.KillCommand)(killing.kill)

@@ -9,16 +9,13 @@ from unixipc.cli.output import Cell, Column, show, show_json
 from unixipc.inventory import Limit
 from unixipc.inventory import limits as all_limits
 
-_BOUNDLESS = 2**63
-"""From here on there is no limit: the kernel's default for segments is ULONG_MAX - (1 << 24)."""
-
 _COLUMNS = (
     Column("limit"),
     Column("used", right=True),
     Column("maximum", right=True),
     Column("share", right=True),
     Column("unit"),
-    Column("of what"),
+    Column("of what", minor=True),
 )
 
 
@@ -46,18 +43,13 @@ def limits(
         raise typer.Exit(1)
 
 
-def _maximum(limit: Limit) -> int | None:
-    return None if limit.maximum is None or limit.maximum >= _BOUNDLESS else limit.maximum
-
-
 def _percent(limit: Limit) -> float | None:
-    maximum = _maximum(limit)
-    return None if limit.used is None or not maximum else 100 * limit.used / maximum
+    return None if limit.used is None or not limit.maximum else 100 * limit.used / limit.maximum
 
 
 def _cells(limit: Limit) -> tuple[Cell, ...]:
     percent = _percent(limit)
-    numbers: list[Cell] = [limit.used, _maximum(limit)]
+    numbers: list[Cell] = [limit.used, limit.maximum]
     if limit.unit != "bytes":
         numbers = ["" if number is None else str(number) for number in numbers]
     return (limit.name, *numbers, "" if percent is None else f"{percent:.0f}%", limit.unit, limit.what)

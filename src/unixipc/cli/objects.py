@@ -113,11 +113,11 @@ def content(thing: Thing) -> str:
         case Segment():
             words = [attachments(thing), "removed" * thing.removed, "locked" * thing.locked]
         case MessageQueue():
-            words = [_count(thing.messages, "message")]
+            words = [counted(thing.messages, "message")]
         case PosixQueue() if thing.status is not None:
-            words = [f"{thing.status.messages} of {_count(thing.status.max_messages, 'message')}"]
+            words = [f"{thing.status.messages} of {counted(thing.status.max_messages, 'message')}"]
         case SemaphoreSet():
-            words = [_count(thing.semaphores, "semaphore")]
+            words = [counted(thing.semaphores, "semaphore")]
         case MemoryFile() if thing.seals:
             words = ["sealed"]
         case UnixSocket():
@@ -127,17 +127,23 @@ def content(thing: Thing) -> str:
 
 def attachments(segment: Segment) -> str:
     """Count them; nothing for none."""
-    return _count(segment.attached, "attachment") if segment.attached else ""
+    return counted(segment.attached, "attachment") if segment.attached else ""
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Say how many there are of something."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
 def age(thing: Thing) -> int | None:
     """Tell how many seconds ago it was made, changed or used last, as far as the kernel takes note of that."""
-    times = [moment for field in _TIMES if (moment := getattr(thing, field, None))]
-    return max(0, int(time.time()) - max(times)) if times else None
+    used = last_use(thing)
+    return None if used is None else max(0, int(time.time()) - used)
+
+
+def last_use(thing: Thing) -> int | None:
+    """Tell when that was, in seconds since the epoch."""
+    return max((moment for field in _TIMES if (moment := getattr(thing, field, None))), default=None)
 
 
 def held_by(holders: Holders) -> str:

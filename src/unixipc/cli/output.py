@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -38,10 +38,35 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], title: str =
     """Print a table; where no terminal reads it, each line is a row, and there is no title."""
     console = Console(highlight=False)
     if console.is_terminal:
-        cells = [[_shortened(cell) for cell in row] for row in rows]
-        console.print(_table(columns, cells, printable(title), is_wide=console.width >= _WIDE))
+        made = table(columns, rows, console.width)
+        made.title = Text(printable(title)) if title else None
+        console.print(made)
     else:
-        _print_aligned(columns, [[_exact(cell) for cell in row] for row in rows])
+        show_plain(columns, rows)
+
+
+def show_plain(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print aligned text, a line for each row."""
+    lines = [[column.heading for column in columns], *([_exact(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
+    for line in lines:
+        places = zip(line, widths, columns, strict=True)
+        padded = (text.rjust(width) if column.right else text.ljust(width) for text, width, column in places)
+        print("  ".join(padded).rstrip())
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int, *, cut: bool = False) -> Table:
+    """Make a table for a terminal of this width; with `cut` each row is one line, and too long a text loses its end."""
+    shown = [i for i, column in enumerate(columns) if width >= _WIDE or not column.minor]
+    made = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold"
+    )
+    for column in (columns[i] for i in shown):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        made.add_column(column.heading, overflow="ellipsis" if cut else "fold", no_wrap=cut, justify=justify)
+    for row in rows:
+        made.add_row(*(Text(_shortened(row[i])) for i in shown))
+    return made
 
 
 def show_json(document: object) -> None:
@@ -70,25 +95,3 @@ def _shortened(cell: Cell) -> str:
     power = min((cell.bit_length() - 1) // 10, len(_UNITS))
     number = cell / 1024**power
     return f"{number:.1f}".removesuffix(".0") + _UNITS[power - 1] if number < 10 else f"{number:.0f}{_UNITS[power - 1]}"
-
-
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str, *, is_wide: bool) -> Table:
-    shown = [i for i, column in enumerate(columns) if is_wide or not column.minor]
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold"
-    )
-    table.title = Text(title) if title else None
-    for i in shown:
-        table.add_column(columns[i].heading, overflow="fold", justify="right" if columns[i].right else "left")
-    for row in rows:
-        table.add_row(*(Text(row[i]) for i in shown))
-    return table
-
-
-def _print_aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    lines = [[column.heading for column in columns], *rows]
-    widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
-    for line in lines:
-        places = zip(line, widths, columns, strict=True)
-        padded = (text.rjust(width) if column.right else text.ljust(width) for text, width, column in places)
-        print("  ".join(padded).rstrip())

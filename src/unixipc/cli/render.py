@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _WIDE = 120
 """From so many columns on, the table has a column for everything."""
 
-_COLORS = {Verdict.OK: "green", Verdict.UNAVAILABLE: "yellow", Verdict.FAILED: "bold red"}
+_COLORS = {Verdict.OK: "", Verdict.UNAVAILABLE: "magenta", Verdict.FAILED: "bold red"}
+"""Of the terminal's own colours, only red and magenta are legible on white as on black."""
 
 
 def _time(row: Row) -> str:
@@ -87,7 +88,8 @@ class Rich:
 
     def __init__(self, console: Console, count: int) -> None:
         self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        bar = BarColumn(style="dim", complete_style="bold", finished_style="bold")
+        columns = (TextColumn("{task.description}"), bar, TextColumn("{task.completed}/{task.total}"))
         # Refreshed by hand: rich would start a thread for it, and a process with threads cannot be forked safely.
         self._progress = Progress(
             *columns, console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -117,7 +119,7 @@ class Rich:
 
 
 def _table(rows: Iterable[Row], width: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     wide = width >= _WIDE
     for heading in ("mechanism", "calls", "what travelled", "object") if wide else ("mechanism", "what travelled"):
         table.add_column(heading, overflow="fold")

@@ -26,6 +26,7 @@ from unixipc.inventory.posix import memory_names as memory_names
 from unixipc.inventory.posix import posix_memory as posix_memory
 from unixipc.inventory.posix import posix_queues as posix_queues
 from unixipc.inventory.posix import queue_names as queue_names
+from unixipc.inventory.posix import semaphore_value as semaphore_value
 from unixipc.inventory.scan import Descriptor as Descriptor
 from unixipc.inventory.scan import Mapping as Mapping
 from unixipc.inventory.sockets import SocketState as SocketState

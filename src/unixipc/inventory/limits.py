@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,8 @@ def _of_segments() -> Iterator[Limit]:
     bounds, now = libc.shmctl(0, libc.IPC_INFO)[1], libc.shmctl(0, libc.SHM_INFO)[1]
     largest = max((segment.size for segment in segments()), default=0)
     yield Limit("kernel.shmmni", now.used_ids, bounds.shmmni, "segments", "System V segments")
-    yield Limit("kernel.shmall", now.shm_tot, bounds.shmall, "pages", "all System V segments together")
-    yield Limit("kernel.shmmax", largest, bounds.shmmax, "bytes", "each System V segment")
+    yield Limit("kernel.shmall", now.shm_tot, _bounded(bounds.shmall), "pages", "all System V segments together")
+    yield Limit("kernel.shmmax", largest, _bounded(bounds.shmmax), "bytes", "each System V segment")
 
 
 def _of_message_queues() -> Iterator[Limit]:
@@ -91,8 +92,8 @@ def _of_posix_queues() -> Iterator[Limit]:
     yield Limit("fs.mqueue.queues_max", count, maxima["queues_max"], "queues", "POSIX message queues")
     yield Limit("fs.mqueue.msg_max", longest, maxima["msg_max"], "messages", "each POSIX message queue")
     yield Limit("fs.mqueue.msgsize_max", widest, maxima["msgsize_max"], "bytes", "each message of POSIX queues")
-    what = "the POSIX queues of this user, full, without what the kernel needs for each message"
-    yield Limit("RLIMIT_MSGQUEUE", reserved, _resource(resource.RLIMIT_MSGQUEUE), "bytes", what)
+    queued = _resource(resource.RLIMIT_MSGQUEUE)
+    yield Limit("RLIMIT_MSGQUEUE", reserved, queued, "bytes", "the POSIX queues of this user, if they were full")
 
 
 def _of_memory() -> Iterator[Limit]:
@@ -103,7 +104,7 @@ def _of_memory() -> Iterator[Limit]:
 
 def _of_files() -> Iterator[Limit]:
     allocated, free, most = map(int, Path("/proc/sys/fs/file-nr").read_text().split())
-    yield Limit("fs.file-max", allocated - free, most, "files", "what all processes have open")
+    yield Limit("fs.file-max", allocated - free, _bounded(most), "files", "what all processes have open")
     yield Limit("fs.pipe-max-size", None, _number("fs/pipe-max-size"), "bytes", "a pipe made larger without privilege")
     for name in ("pipe-user-pages-soft", "pipe-user-pages-hard"):
         yield Limit(f"fs.{name}", None, _number(f"fs/{name}") or None, "pages", "the pipes of each user")
@@ -124,6 +125,11 @@ def _of_process() -> Iterator[Limit]:
     kept = None if locked is None else int(locked[1]) * 1024
     yield Limit("RLIMIT_MEMLOCK", kept, _resource(resource.RLIMIT_MEMLOCK), "bytes", "what this process has locked")
     yield Limit("RLIMIT_NOFILE", files, _resource(resource.RLIMIT_NOFILE), "descriptors", "this process")
+
+
+def _bounded(number: int) -> int | None:
+    """Take what nothing can reach for no limit: the kernel's defaults are ULONG_MAX - (1 << 24), and often LONG_MAX."""
+    return None if number >= sys.maxsize else number
 
 
 def _number(path: str) -> int:

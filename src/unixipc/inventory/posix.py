@@ -107,6 +107,18 @@ def queue_names() -> frozenset[str]:
         return frozenset() if folder is None else frozenset(f"/{name}" for name in os.listdir(folder))  # noqa: PTH208
 
 
+def semaphore_value(name: str) -> int | None:
+    """Read the value of a named semaphore; None where it is gone, is none, or may not be read and written."""
+    try:
+        semaphore = libc.sem_open(name)
+    except (OSError, ValueError):
+        return None
+    try:
+        return libc.sem_getvalue(semaphore)
+    finally:
+        libc.sem_close(semaphore)
+
+
 @contextmanager
 def _memory_folder() -> Iterator[int | None]:
     with _closing(os.open(_SHM, _FOLDER) if os.path.isdir(_SHM) else None) as folder:  # noqa: PTH112 - quicker
