@@ -13,7 +13,7 @@ import pyperf
 from bench.records import Kind, Measured, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 OURS = "unixipc"
@@ -41,13 +41,17 @@ def job(row: Row) -> Job:
 
 
 def is_ours(side: str) -> bool:
-    """Tell whether the side is this package, in one of its ways: "unixipc, 64 at once" is, too."""
-    return side.split(",")[0] == OURS
+    """Tell whether the side is this package, in one of its ways: "unixipc.libc" is, and "unixipc, 64 at once"."""
+    return side.startswith(OURS)
 
 
 def is_c(side: str) -> bool:
     """Tell whether the side is the C program, in one of its ways."""
-    return side.split(",")[0] == C
+    return side == C or side.startswith(f"{C}, ")
+
+
+def _has_a_way(side: str) -> bool:
+    return ", " in side
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +115,24 @@ class Results:
         """Give what a side took for a job; None if it was not measured."""
         return next((self._rows[row] for row in self._jobs.get(where, ()) if row.side == side), None)
 
-    def rivals(self, row: Row) -> Iterator[Measured]:
-        """Give what others than this package took for the same job."""
-        return (self._rows[other] for other in self._jobs[job(row)] if not is_ours(other.side))
+    def rivals(self, row: Row) -> list[Measured]:
+        """Give what others than this package took for the same job, in the same way where they have it.
 
-    def to(self, row: Row, side: str) -> Spread | None:
-        """Give the ratio of a row to another side; None if that was not measured."""
-        other = self.find(job(row), side)
-        return None if other is None else ratio(self[row], other)
+        What goes "64 at once" is held against what goes "64 in a row".
+        """
+        others = [other for other in self._jobs[job(row)] if not is_ours(other.side)]
+        alike = [other for other in others if _has_a_way(other.side) == _has_a_way(row.side)]
+        return [self._rows[other] for other in alike or others]
+
+    def ratio(self, row: Row, against: str) -> Spread | None:
+        """Give the ratio of a row to another side; None if one of them was not measured."""
+        mine, other = self._rows.get(row), self.find(job(row), against)
+        return None if mine is None or other is None else ratio(mine, other)
+
+    def to_c(self, row: Row) -> Spread | None:
+        """Give the ratio of a row to C; None if it is C, or C was not measured."""
+        in_c = next((rival for rival in self.rivals(row) if is_c(rival.row.side)), None)
+        return None if in_c is None or is_c(row.side) else ratio(self[row], in_c)
 
     def save(self, path: Path) -> None:
         """Write a file that `load` reads, and `python -m pyperf`; one that is there is replaced."""
@@ -184,9 +198,9 @@ class Change:
     """What became of a row: its ratio to C in two runs, or where there is no C, its nanoseconds."""
 
     row: Row
-    against_c: bool
     old: Spread
     new: Spread
+    to_c: bool
 
     @property
     def ratio(self) -> float:
@@ -206,16 +220,16 @@ class Change:
 
 def compare(old: Results, new: Results) -> list[Change]:
     """Set the rows that both runs have side by side, but for those of C, which are the measure."""
-    return list(_changes(old, new.measured, new))
+    return list(_changes(old, new))
 
 
-def _changes(old: Results, measured: Iterable[Measured], new: Results) -> Iterator[Change]:
-    for now in measured:
+def _changes(old: Results, new: Results) -> Iterator[Change]:
+    for now in new.measured:
         before = old.find(job(now.row), now.row.side)
         if before is None or is_c(now.row.side):
             continue
-        to_c = old.to(now.row, C), new.to(now.row, C)
-        if to_c[0] is not None and to_c[1] is not None:
-            yield Change(now.row, True, to_c[0], to_c[1])  # noqa: FBT003
+        was, is_now = old.to_c(now.row), new.to_c(now.row)
+        if was is not None and is_now is not None:
+            yield Change(now.row, was, is_now, to_c=True)
         else:
-            yield Change(now.row, False, Spread.of(before.values), Spread.of(now.values))  # noqa: FBT003
+            yield Change(now.row, Spread.of(before.values), Spread.of(now.values), to_c=False)
