@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import charts, report, results
+from bench import report, results
 from bench.calls import calls
 from bench.measuring import FULL, QUICK, measure
 from bench.results import Results, UnreadableError
@@ -113,6 +113,8 @@ def _interrupt(signum: int, info: libc.Siginfo) -> NoReturn:
 
 
 def _write(done: Results, output: Path) -> None:
+    from bench import charts  # noqa: PLC0415 - matplotlib brings numpy, whose threads would disturb what is measured
+
     done.save(output / RESULTS)
     written = charts.write(done, output)
     (output / REPORT).write_text(report.markdown(done, written), encoding="utf-8")

@@ -66,7 +66,7 @@ BARS = (
     *_calls(SYSV_SEMAPHORE, 0, {"C": 1.15, "sysv_ipc": 1}),
     *_calls(POSIX_SEMAPHORE, 0, {"multiprocessing.Lock": 1, "posix_ipc": 1}),
     *_calls(KILL, 0, {"C": 1.10, "os.kill": 1}),
-    *_calls("sigqueue + sigwaitinfo", 0, {"C": 1.15}),
+    *_calls("sigqueue and sigwaitinfo", 0, {"C": 1.15}),
     *_calls("pipe", 64, {"os": 1}),
     *_calls(SYSV_READ, 64, {"sysv_ipc": 0.3}),
     *_calls(SYSV_WRITE, 64, {"sysv_ipc": 0.3}),

@@ -41,8 +41,8 @@ def job(row: Row) -> Job:
 
 
 def is_ours(side: str) -> bool:
-    """Tell whether the side is this package, in one of its ways: "unixipc.libc" is, and "unixipc, 64 at once"."""
-    return side.startswith(OURS)
+    """Tell whether the side is this package, in one of its ways: "unixipc, 64 at once" is, too."""
+    return side == OURS or side.startswith(f"{OURS}, ")
 
 
 def is_c(side: str) -> bool:
@@ -50,8 +50,8 @@ def is_c(side: str) -> bool:
     return side == C or side.startswith(f"{C}, ")
 
 
-def _has_a_way(side: str) -> bool:
-    return ", " in side
+def _is_a_batch(side: str) -> bool:
+    return side.endswith((" at once", " in a row"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class Results:
         return next((self._rows[row] for row in self._jobs.get(where, ()) if row.side == side), None)
 
     def rivals(self, row: Row) -> list[Measured]:
-        """Give what others than this package took for the same job, in the same way where they have it.
+        """Give what others than this package took for the same job.
 
-        What goes "64 at once" is held against what goes "64 in a row".
+        What goes "64 at once" is held against what goes "64 in a row", where there is any.
         """
         others = [other for other in self._jobs[job(row)] if not is_ours(other.side)]
-        alike = [other for other in others if _has_a_way(other.side) == _has_a_way(row.side)]
+        alike = [other for other in others if _is_a_batch(other.side) == _is_a_batch(row.side)]
         return [self._rows[other] for other in alike or others]
 
     def ratio(self, row: Row, against: str) -> Spread | None:
