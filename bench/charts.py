@@ -73,8 +73,11 @@ def by_size(mechanism: str, measured: Sequence[Measured]) -> Figure:
     """Draw one kind of measurement of a mechanism: a panel for each number of cores, a line for each side."""
     cores = sorted({each.row.cores for each in measured})
     latency = measured[0].row.kind is Kind.ROUND_TRIP
-    figure = Figure(figsize=(4.2 * len(cores) + 2.2, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(cores), sharey=True, squeeze=False)[0]
+    width, height = 3.8 * len(cores) + 3.2, 3.6
+    figure = Figure(figsize=(width, height))
+    # In inches: what matplotlib would find out by itself takes it longer than all the drawing.
+    place = {"left": 0.9 / width, "right": 1 - 2.3 / width, "bottom": 0.55 / height, "top": 1 - 0.65 / height}
+    panels = figure.subplots(1, len(cores), sharey=True, squeeze=False, gridspec_kw={**place, "wspace": 0.08})[0]
     styles = _styles(dict.fromkeys(each.row.side for each in measured))
     for panel, count in zip(panels, cores, strict=True):
         shown = [each for each in measured if each.row.cores == count]
@@ -83,9 +86,9 @@ def by_size(mechanism: str, measured: Sequence[Measured]) -> Figure:
         panel.set_xlabel("message")
     panels[0].set_ylabel("round trip" if latency else "MB/s")
     panels[0].yaxis.set_major_formatter(FuncFormatter(_time_tick if latency else _rate_tick))
-    figure.suptitle(f"{mechanism}: {'round trip' if latency else 'throughput'} by size", x=0.01, ha="left")
+    figure.suptitle(f"{mechanism}: {measured[0].row.kind} by size", x=0.1 / width, ha="left")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right upper")
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=(1 - 2.25 / width, place["top"]))
     return figure
 
 
@@ -114,6 +117,7 @@ def _lines(
         panel.plot(*zip(*points, strict=True) if points else ((), ()), marker=".", label=side, **style)
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
+    panel.minorticks_off()
     panel.xaxis.set_major_formatter(FuncFormatter(lambda size, _: size_text(int(size))))
 
 
@@ -140,8 +144,11 @@ def _typical(each: Measured) -> float:
 def summary(results: Results) -> Figure:
     """Draw the round trip of the typical size on one core: each mechanism by us, by C and by its fastest peer."""
     shown = glances(results)[::-1]  # the first at the top
-    figure = Figure(figsize=(8, 0.62 * len(shown) + 1.2), layout="constrained")
-    panel = figure.subplots()
+    width, height = 9.0, 0.62 * len(shown) + 1.4
+    figure = Figure(figsize=(width, height))
+    panel = figure.subplots(
+        gridspec_kw={"left": 2.6 / width, "right": 0.98, "bottom": 0.8 / height, "top": 1 - 0.4 / height}
+    )
     for place, (name, color) in enumerate((("best peer", _OTHERS[3]), ("C", _GREY), (OURS, _BLUE))):
         sides = [(glance.peer, glance.c, glance.ours)[place] for glance in shown]
         there = [(y, each) for y, each in enumerate(sides) if each is not None]
@@ -158,5 +165,5 @@ def summary(results: Results) -> Figure:
     panel.set_title(f"Round trip of 64 bytes between two processes on {cores_text(1)}", loc="left")
     panel.margins(x=0.2)
     handles, names = panel.get_legend_handles_labels()
-    figure.legend(handles[::-1], names[::-1], loc="outside lower right", ncols=len(names))
+    figure.legend(handles[::-1], names[::-1], loc="lower right", ncols=len(names))
     return figure
