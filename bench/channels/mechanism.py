@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +83,3 @@ def whole(read: Callable[[int, int], bytes], fd: int, size: int) -> bytes:
             os.sched_yield()
         got += read(fd, size - len(got))
     return got
-
-
-def reading(read: Callable[[int, int], bytes], fd: int, size: int, *, at_once: bool) -> Callable[[], bytes]:
-    """Make a function that reads a message, at once where it comes so."""
-    return partial(read, fd, size) if at_once else partial(whole, read, fd, size)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from bench.channels import libraries
 from bench.channels.loops import C, ChannelInC
-from bench.channels.mechanism import ANY, NOTHING, Functions, Mechanism, Side, reading
-from unixipc import libc, pipes
+from bench.channels.mechanism import ANY, NOTHING, Functions, Mechanism, Side, whole
+from unixipc import pipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,10 +42,6 @@ def _sides(
         reader, writer = ends(shop, size)
         return Functions(writer.write, partial(reader.read if size <= PIPE_BUF else reader.read_exactly, size))
 
-    def by_man_page(shop: Workshop, size: int) -> Channel:
-        reads, writes = (end.fileno() for end in ends(shop, size))
-        return Functions(partial(libc.write, writes), reading(libc.read, reads, size, at_once=size <= PIPE_BUF))
-
     def in_c(shop: Workshop, size: int) -> Channel:
         reads, writes = (end.fileno() for end in ends(shop, size))
         return ChannelInC(shop, "written", size, writes, reads)
@@ -53,14 +49,11 @@ def _sides(
     def by_os(shop: Workshop, size: int) -> Channel:
         reads, writes = (shop.keep_descriptor(end) for end in make_by_os(shop))
         fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, max(_USUAL, size))
-        return Functions(partial(os.write, writes), reading(os.read, reads, size, at_once=size <= PIPE_BUF))
+        return Functions(
+            partial(os.write, writes), partial(os.read if size <= PIPE_BUF else partial(whole, os.read), reads, size)
+        )
 
-    return (
-        Side("unixipc", ours),
-        Side("unixipc, calls of libc", by_man_page),
-        Side("C", in_c, C),
-        Side("os", by_os),
-    )
+    return Side("unixipc", ours), Side("C", in_c, C), Side("os", by_os)
 
 
 def _pipe(shop: Workshop) -> pipes.Pipe:
