@@ -6,13 +6,9 @@ import ctypes
 import mmap
 import multiprocessing
 import os
-import signal
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-import posix_ipc
-import sysv_ipc
 
 from bench.bars import (
     KILL,
@@ -23,19 +19,19 @@ from bench.bars import (
     SYSV_SEMAPHORE,
     SYSV_WRITE,
 )
+from bench.channels import Workshop, peer, workshop
 from bench.compiling import compiled
 from bench.measuring import Call
 from bench.results import OURS, C
+from bench.stints import STOPPING
 from unixipc import libc, posix, signals, sysv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HANDLER = "signal to a Python handler"
 SLICE = f"{OURS}, slice of a view"
 
 _SIZES = 64, 4096, 65536, 1 << 20
-_HANDLED = libc.SIGRTMAX, libc.SIGRTMAX - 1, libc.SIGRTMAX - 2
 
 Run: TypeAlias = "Callable[[int], object]"
 
@@ -44,12 +40,14 @@ Run: TypeAlias = "Callable[[int], object]"
 def calls() -> Iterator[list[Call]]:
     """Make what the rows need, and remove it at the end of the block."""
     c = compiled("calls")
-    with ExitStack() as stack:
-        families = (_kill, _semaphores, _sysv_memory, _posix_memory, _handlers)
-        yield [call for family in families for call in family(c, stack)]
+    with workshop() as shop:
+        with signals.blocked(STOPPING):
+            families = (_kill, _sysv_semaphore, _posix_semaphore, _sysv_memory, _posix_memory)
+            made = [call for family in families for call in family(c, shop)]
+        yield made
 
 
-def _kill(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Call]:
+def _kill(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
     yield Call(KILL, OURS, 0, _sending(libc.kill, 0))
     yield Call(KILL, C, 0, lambda turns: c.send_nothing(os.getpid(), turns))
     yield Call(KILL, "os.kill", 0, _sending(os.kill, 0))
@@ -64,22 +62,21 @@ def _sending(kill: Callable[[int, int], None], signum: int) -> Run:
     return run
 
 
-def _semaphores(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Call]:
-    ours = sysv.Semaphore.create(1)
-    stack.callback(ours.remove)
+def _sysv_semaphore(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
+    ours = shop.keep(sysv.Semaphore.create(1))
     yield Call(SYSV_SEMAPHORE, OURS, 0, _pairs(ours))
     yield Call(SYSV_SEMAPHORE, C, 0, lambda turns: c.sysv_semaphore(ours.id, turns))
-    theirs = sysv_ipc.Semaphore(None, sysv_ipc.IPC_CREX, initial_value=1)
-    stack.callback(theirs.remove)
-    yield Call(SYSV_SEMAPHORE, "sysv_ipc", 0, _pairs(theirs))
+    if library := peer("sysv_ipc"):
+        theirs = shop.keep(library.Semaphore(None, library.IPC_CREX, initial_value=1))
+        yield Call(SYSV_SEMAPHORE, "sysv_ipc", 0, _pairs(theirs))
 
-    name = f"/unixipc-bench-{os.getpid()}"
-    named = stack.enter_context(closing(posix.Semaphore.create(name, 1)))
-    stack.callback(named.unlink)
-    yield Call(POSIX_SEMAPHORE, OURS, 0, _pairs(named))
+
+def _posix_semaphore(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
+    yield Call(POSIX_SEMAPHORE, OURS, 0, _pairs(shop.keep(posix.Semaphore.create(shop.name(), 1))))
     yield Call(POSIX_SEMAPHORE, C, 0, c.posix_semaphore)
-    peer = stack.enter_context(closing(posix_ipc.Semaphore(name)))
-    yield Call(POSIX_SEMAPHORE, "posix_ipc", 0, _pairs(peer))
+    if library := peer("posix_ipc"):
+        theirs = shop.keep(library.Semaphore(shop.name(), library.O_CREX, initial_value=1))
+        yield Call(POSIX_SEMAPHORE, "posix_ipc", 0, _pairs(theirs))
     yield Call(POSIX_SEMAPHORE, "multiprocessing.Lock", 0, _pairs(multiprocessing.Lock()))
     yield Call(POSIX_SEMAPHORE, "threading.Lock", 0, _pairs(threading.Lock()))
 
@@ -93,22 +90,22 @@ def _pairs(semaphore: Any) -> Run:
     return run
 
 
-def _sysv_memory(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Call]:
-    ours = stack.enter_context(closing(sysv.SharedMemory.create(_SIZES[-1])))
-    stack.callback(ours.remove)
-    theirs = sysv_ipc.attach(ours.id)
-    stack.callback(theirs.detach)
+def _sysv_memory(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
+    ours, library = shop.keep(sysv.SharedMemory.create(_SIZES[-1])), peer("sysv_ipc")
+    theirs = library and library.attach(ours.id)
+    if theirs:
+        shop.callback(theirs.detach)
     for size in _SIZES:
         text = b"x" * size  # of pages of its own: zeros would all be read from one
         yield from _views(SYSV_READ, SYSV_WRITE, ours, text, c)
-        yield Call(SYSV_READ, "sysv_ipc", size, _repeated(theirs.read, size))
-        yield Call(SYSV_WRITE, "sysv_ipc", size, _repeated(theirs.write, text))
+        if theirs:
+            yield Call(SYSV_READ, "sysv_ipc", size, _repeated(theirs.read, size))
+            yield Call(SYSV_WRITE, "sysv_ipc", size, _repeated(theirs.write, text))
 
 
-def _posix_memory(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Call]:
-    ours = stack.enter_context(closing(posix.SharedMemory.create(f"/unixipc-bench-{os.getpid()}", _SIZES[-1])))
-    stack.callback(ours.unlink)
-    theirs = stack.enter_context(closing(mmap.mmap(ours.fileno(), _SIZES[-1])))
+def _posix_memory(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
+    ours = shop.keep(posix.SharedMemory.create(shop.name(), _SIZES[-1]))
+    theirs = shop.enter_context(closing(mmap.mmap(ours.fileno(), _SIZES[-1])))
     for size in _SIZES:
         text = b"x" * size
         yield from _views(POSIX_READ, POSIX_WRITE, ours, text, c)
@@ -167,22 +164,3 @@ def _slices_written(memory: memoryview | mmap.mmap, text: bytes) -> Run:
             memory[:size] = text
 
     return run
-
-
-def _handlers(c: ctypes.CDLL, stack: ExitStack) -> Iterator[Call]:
-    """Send signals that a handler gets at once: ours and C's with the siginfo, the standard library's without."""
-    ours, in_c, stdlib = _HANDLED
-
-    def with_siginfo(signum: int, info: libc.Siginfo) -> None:
-        pass
-
-    def without(signum: int, frame: object) -> None:
-        pass
-
-    stack.enter_context(signals.handling(ours, with_siginfo))
-    yield Call(HANDLER, OURS, 0, _sending(libc.kill, ours))
-    stack.enter_context(signals.handling(in_c, libc.SIG_DFL))  # C puts its own there, and this puts back what was
-    c.install(in_c)
-    yield Call(HANDLER, C, 0, lambda turns: c.send_to_handler(os.getpid(), in_c, turns))
-    stack.callback(signal.signal, stdlib, signal.signal(stdlib, without))
-    yield Call(HANDLER, "signal.signal", 0, _sending(os.kill, stdlib))

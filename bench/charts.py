@@ -73,10 +73,10 @@ def by_size(mechanism: str, measured: Sequence[Measured]) -> Figure:
     """Draw one kind of measurement of a mechanism: a panel for each number of cores, a line for each side."""
     cores = sorted({each.row.cores for each in measured})
     latency = measured[0].row.kind is Kind.ROUND_TRIP
-    width, height = 3.8 * len(cores) + 3.2, 3.6
+    width, height = 3.8 * len(cores) + 3.6, 3.6
     figure = Figure(figsize=(width, height))
     # In inches: what matplotlib would find out by itself takes it longer than all the drawing.
-    place = {"left": 0.9 / width, "right": 1 - 2.3 / width, "bottom": 0.55 / height, "top": 1 - 0.65 / height}
+    place = {"left": 0.9 / width, "right": 1 - 2.7 / width, "bottom": 0.55 / height, "top": 1 - 0.65 / height}
     panels = figure.subplots(1, len(cores), sharey=True, squeeze=False, gridspec_kw={**place, "wspace": 0.08})[0]
     styles = _styles(dict.fromkeys(each.row.side for each in measured))
     for panel, count in zip(panels, cores, strict=True):
@@ -88,7 +88,7 @@ def by_size(mechanism: str, measured: Sequence[Measured]) -> Figure:
     panels[0].yaxis.set_major_formatter(FuncFormatter(_time_tick if latency else _rate_tick))
     figure.suptitle(f"{mechanism}: {measured[0].row.kind} by size", x=0.1 / width, ha="left")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="upper left", bbox_to_anchor=(1 - 2.25 / width, place["top"]))
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=(1 - 2.65 / width, place["top"]))
     return figure
 
 
@@ -117,8 +117,9 @@ def _lines(
         panel.plot(*zip(*points, strict=True) if points else ((), ()), marker=".", label=side, **style)
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
+    sizes = sorted({each.row.size for each in measured})
+    panel.set_xticks(sizes, [size_text(size) for size in sizes])
     panel.minorticks_off()
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda size, _: size_text(int(size))))
 
 
 def _latency(row: Row, nanoseconds: float) -> float:
@@ -163,7 +164,7 @@ def summary(results: Results) -> Figure:
     panel.grid(visible=False, axis="y")
     panel.set_xlabel("µs, less is better")
     panel.set_title(f"Round trip of 64 bytes between two processes on {cores_text(1)}", loc="left")
-    panel.margins(x=0.2)
+    panel.margins(x=0.35)
     handles, names = panel.get_legend_handles_labels()
     figure.legend(handles[::-1], names[::-1], loc="lower right", ncols=len(names))
     return figure

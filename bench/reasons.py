@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.bars import POLLING, POSIX_SEMAPHORE
-from bench.calls import HANDLER, SLICE
+from bench.calls import SLICE
 from bench.records import Kind
 from bench.results import is_c
 
@@ -76,7 +76,7 @@ REASONS = (
         "The handler in C runs at once. One in Python waits until the interpreter looks, between two of its "
         "instructions, and is a call of its own.",
         rival="C",
-        mechanism=HANDLER,
+        mechanism="kill to a handler",
     ),
     Reason(
         "Ours makes a record of every signal, with its siginfo, and runs the handler under the mask that it asked for: "

@@ -45,23 +45,3 @@ void copy(void *to, const void *from, size_t size, int turns) {
         __asm__ volatile("" : : "r"(to), "r"(from) : "memory");
     }
 }
-
-static volatile sig_atomic_t sent_by;
-
-static void note(int signum, siginfo_t *info, void *context) {
-    (void)signum;
-    (void)context;
-    sent_by = info->si_pid;
-}
-
-void install(int signum) {
-    struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
-    require(sigemptyset(&action.sa_mask) == 0 && sigaction(signum, &action, NULL) == 0);
-}
-
-void send_to_handler(pid_t pid, int signum, int turns) {
-    for (int turn = 0; turn < turns; turn++) {
-        require(kill(pid, signum) == 0);
-    }
-    require(sent_by == pid);
-}

@@ -9,7 +9,7 @@ from bench.channels.loops import Channel as Channel
 from bench.channels.loops import Entered as Entered
 from bench.channels.mechanism import Mechanism as Mechanism
 from bench.channels.mechanism import Side as Side
-from bench.channels.mechanism import peer
+from bench.channels.mechanism import peer as peer
 from bench.channels.workshop import Workshop as Workshop
 from bench.channels.workshop import workshop as workshop
 
