@@ -31,7 +31,8 @@ STOPPING = libc.SignalSet({libc.SIGINT, libc.SIGTERM})
 """Those come while a row is waited for, and at no other moment: what is made is removed then."""
 
 _WARM = 16  # turns
-_ENOUGH = 8  # a part of the time that tells how long the whole would take
+_ENOUGH = 16  # a part of the time that tells how long the whole would take
+_TRIES = 3
 
 
 class Taken(NamedTuple):
@@ -66,13 +67,14 @@ class Stint:
         return Taken(turns, median(spent), spent[len(spent) * 99 // 100])
 
     def _found(self, run: Callable[[int], Sequence[int]]) -> int:
+        """Find out how many turns take so long where nobody disturbs them: the quickest of a few tries tells."""
         turns = self._allowed(1)
         while True:
-            moments = run(turns)
-            spent = max(moments[-1] - moments[0], 1)
-            if spent * _ENOUGH >= self.nanoseconds or turns == self._allowed(4 * turns):
-                return self._allowed(int(turns * self.nanoseconds / spent))
-            turns = self._allowed(4 * turns)
+            spent = min(moments[-1] - moments[0] for moments in (run(turns) for _ in range(_TRIES)))
+            more = self._allowed(4 * turns)
+            if spent * _ENOUGH >= self.nanoseconds or turns == more:
+                return self._allowed(int(turns * self.nanoseconds / max(spent, 1)))
+            turns = more
 
     def _allowed(self, turns: int) -> int:
         return max(min(turns, self.most) // self.step, 1) * self.step

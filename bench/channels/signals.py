@@ -83,11 +83,12 @@ class Handled:
     _arrived = False
 
     def enter(self, sender: int, receiver: int) -> None:
-        """Install the handler."""
-        libc.sigaction(_SIGNAL, libc.Sigaction(self._handle, flags=libc.SA_SIGINFO))
-        mask = libc.sigprocmask(libc.SIG_UNBLOCK if sender == receiver else libc.SIG_BLOCK, {_SIGNAL})
-        self._mask = mask - {_SIGNAL}
+        """Install the handler, in whoever receives."""
         self.send: Callable[[Any], object] = partial(libc.kill, receiver)
+        if receiver == os.getpid():
+            libc.sigaction(_SIGNAL, libc.Sigaction(self._handle, flags=libc.SA_SIGINFO))
+            mask = libc.sigprocmask(libc.SIG_UNBLOCK if sender == receiver else libc.SIG_BLOCK, {_SIGNAL})
+            self._mask = mask - {_SIGNAL}
 
     def _handle(self, signum: int, info: libc.Siginfo) -> None:
         self._arrived = True
@@ -105,13 +106,14 @@ class HandledByStdlib:
     _arrived = False
 
     def enter(self, sender: int, receiver: int) -> None:
-        """Install the handler, and the pipe."""
-        signal.signal(_SIGNAL, self._handle)
-        if sender != receiver:
-            self._reads, writes = os.pipe()
-            os.set_blocking(writes, False)
-            signal.set_wakeup_fd(writes)
+        """Install the handler in whoever receives, and the pipe."""
         self.send: Callable[[Any], object] = partial(os.kill, receiver)
+        if receiver == os.getpid():
+            signal.signal(_SIGNAL, self._handle)
+            if sender != receiver:
+                self._reads, writes = os.pipe()
+                os.set_blocking(writes, False)
+                signal.set_wakeup_fd(writes)
 
     def _handle(self, signum: int, frame: object) -> None:
         self._arrived = True

@@ -35,15 +35,15 @@ def _sides(kind: int) -> tuple[Side, ...]:
         return Functions(sends.send, partial(receives.recv, size))
 
     def ours(shop: Workshop, size: int) -> Channel:
-        sends, receives = (shop.keep(end) for end in sockets.pair(kind))
+        sends, receives = (shop.enter_context(end) for end in sockets.pair(kind))
         return channel(sends, receives, size)
 
     def in_c(shop: Workshop, size: int) -> Channel:
-        sends, receives = (shop.keep(end) for end in sockets.pair(kind))
+        sends, receives = (shop.enter_context(end) for end in sockets.pair(kind))
         return ChannelInC(shop, "socket_pair", size, sends.fileno(), receives.fileno())
 
     def theirs(shop: Workshop, size: int) -> Channel:
-        sends, receives = (shop.keep(end) for end in socket.socketpair(socket.AF_UNIX, kind))
+        sends, receives = (shop.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, kind))
         return channel(sends, receives, size)
 
     return Side("unixipc", ours, room=_ROOM), Side("C", in_c, C, room=_ROOM), Side("socket", theirs, room=_ROOM)

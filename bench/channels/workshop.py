@@ -18,7 +18,7 @@ BATCH = 64
 """Messages that are sent at once, where they are, and that a POSIX queue has room for, where that is allowed."""
 
 _DISK = "/var/tmp"  # noqa: S108 - /tmp is often in memory, and this never
-_ENDINGS = "remove", "unlink", "close"  # the last first
+_ENDINGS = "close", "remove", "unlink"  # the last first
 
 _T = TypeVar("_T")
 
@@ -41,7 +41,7 @@ class Workshop(ExitStack):
         return self.folder / self.name()[1:]
 
     def keep(self, made: _T) -> _T:
-        """Close an object at the end, and remove it, as far as it has methods for that."""
+        """Remove an object at the end, and close it, as far as it has methods for that."""
         owner: Any = made
         for ending in _ENDINGS:
             if hasattr(owner, ending):
