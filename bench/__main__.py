@@ -18,6 +18,7 @@ from bench import report, results
 from bench.calls import calls
 from bench.measuring import FULL, QUICK, measure
 from bench.results import Results, UnreadableError
+from bench.stints import STOPPING
 from unixipc import libc, signals
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def _run(plan: Plan, output: Path, arguments: str) -> None:
         _fail(f"{output}: it cannot be written to")
     with _Shown() as shown:
         try:
-            with signals.handling(libc.SIGTERM, _interrupt), calls() as rows:
+            with signals.handling(STOPPING, _stop), calls() as rows:
                 measured = measure(plan, rows, shown.reached)
-        except KeyboardInterrupt:
+        except _Stopped as stopped:
             shown.stop()
             print(f"stopped {shown.so_far}: nothing is written, and nothing left behind", file=sys.stderr)
-            raise typer.Exit(128 + libc.SIGINT) from None
+            raise typer.Exit(128 + stopped.signum) from None
         except CalledProcessError:
             _fail("gcc could not compile the C side: see above")
     if not measured:
@@ -108,8 +109,16 @@ def _run(plan: Plan, output: Path, arguments: str) -> None:
     _write(Results(tuple(measured), results.machine(arguments)), output)
 
 
-def _interrupt(signum: int, info: libc.Siginfo) -> NoReturn:
-    raise KeyboardInterrupt
+class _Stopped(BaseException):
+    """Somebody has asked to stop, by SIGINT or SIGTERM; it is caught nowhere on the way, as KeyboardInterrupt."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def _stop(signum: int, info: libc.Siginfo) -> NoReturn:
+    raise _Stopped(signum)
 
 
 def _write(done: Results, output: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 UNEXPLAINED = "Not explained."
 
 _LARGE = 64 * 1024
+_FILES = "pipe", "FIFO", "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,15 @@ class Reason:
         )
 
 
+_NO_FRONTS = (
+    "The methods of a pipe's ends, and `libc.read` and `libc.write` below them, are Python functions over cffi: they "
+    "have timeouts, go on after signals, and say how much has gone. None of them has a front in C yet."
+)
+
 REASONS = (
+    Reason("The disk takes nearly all of the time, and as long as it likes.", mechanism="file, to the disk"),
+    *(Reason(_NO_FRONTS, kind=kind, mechanism=name) for kind in (Kind.CALL, Kind.THROUGHPUT) for name in _FILES),
+    *(Reason(_NO_FRONTS, kind=Kind.ROUND_TRIP, mechanism=name, cores=1) for name in _FILES),
     Reason(
         "Two processors wake each other for most messages, and that takes longer than all else, or much less where the "
         "slower side never lets the faster one sleep: which of the two happens is chance, and such ratios say "

@@ -3,8 +3,13 @@
 import importlib.util
 import io
 import json
+import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -291,3 +296,84 @@ def test_charts_are_written_and_the_same_figures_give_the_same_files(tmp_path: P
         assert content == (second / name).read_bytes()
         assert b"<svg" in content
         assert b"sysv_ipc" in content
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=2 * DEADLINE)
+
+
+def test_two_files_are_compared_and_the_status_tells_what_is_slower(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    run(noisy("unixipc", 120), measured("C", *[100.0] * 7)).save(old)
+    run(noisy("unixipc", 160), measured("C", *[100.0] * 7)).save(new)
+    worse, better, same, unreadable = (
+        bench("compare", str(first), str(second))
+        for first, second in ((old, new), (new, old), (old, old), (old, tmp_path / "none"))
+    )
+    assert (worse.returncode, worse.stderr) == (1, "")
+    assert re.search(rf"{QUEUE} +64 B +1.20 .* 1.60 .* 1.33 +slower", worse.stdout)
+    assert "of 1 rows in both runs 1 have become slower, and 0 faster" in worse.stdout
+    assert (better.returncode, same.returncode) == (0, 0)
+    assert "faster" in better.stdout
+    assert "0 have become slower, and 0 faster" in same.stdout
+    assert (unreadable.returncode, unreadable.stdout) == (1, "")
+    assert unreadable.stderr == f"bench: {tmp_path / 'none'}: No such file or directory\n"
+
+
+@pytest.fixture
+def needs() -> None:
+    """Skip where the bench cannot run."""
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc to compile the C side with")
+    for name in ("matplotlib", "rich", "typer"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (extra bench)")
+
+
+@pytest.mark.usefixtures("needs")
+def test_a_run_writes_results_a_report_and_says_them_without_control_characters(tmp_path: Path) -> None:
+    done = bench("--quick", "--only", "System V semaphore", "--output", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(letter.isprintable() or letter == "\n" for letter in done.stdout)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "report.md"}
+    (mechanism,) = {each.row.mechanism for each in Results.load(tmp_path / "out" / "results.json").measured}
+    assert mechanism == "System V semaphore"
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "Made by `python -m bench --quick --only 'System V semaphore'` on " in text
+    assert "System V semaphore" in done.stdout
+
+
+@pytest.mark.usefixtures("needs")
+def test_a_name_that_nothing_has_is_refused(tmp_path: Path) -> None:
+    done = bench("--quick", "--only", "no such mechanism", "--output", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no mechanism has 'no such mechanism' in its name" in re.sub(r"[^a-z']+", " ", done.stderr)
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = bench("--output", str(tmp_path / "file" / "folder"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"bench: {tmp_path / 'file' / 'folder'}: Not a directory\n"
+
+
+@pytest.mark.usefixtures("needs")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_stops_it_is_told_how_far_it_came(tmp_path: Path, signum: signal.Signals) -> None:
+    terminal, end = os.openpty()
+    with open(terminal, "rb", buffering=0) as shown:  # noqa: PTH123 - of a descriptor
+        command = [sys.executable, "-m", "bench", "--only", "message queue", "--output", str(tmp_path / "out")]
+        environment = os.environ | {"COLUMNS": "200", "TERM": "xterm"}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=end) as running:
+            os.close(end)
+            said = b""
+            while b"message queue" not in said:
+                said += shown.read(4096)
+            running.send_signal(signum)
+            with suppress(OSError):  # EIO: nobody has the other end any more
+                while more := shown.read(4096):
+                    said += more
+            assert running.wait(DEADLINE) == 128 + signum
+    assert re.search(rb"stopped after \d+ of \d+ measurements, .*: nothing is written", said.splitlines()[-1])
+    assert list((tmp_path / "out").iterdir()) == []
