@@ -23,6 +23,7 @@ pytest.importorskip("pyperf", reason="results are written for pyperf, which is n
 from bench import bars, reasons, report, results
 from bench.records import Kind, Measured, Row
 from bench.results import Results, Spread, UnreadableError
+
 from unixipc.testing import DEADLINE
 
 ROOT = Path(__file__).parent.parent
