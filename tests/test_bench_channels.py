@@ -57,12 +57,15 @@ ROWS = rows()
 CALLS = {name: found for name, found in ROWS.items() if found[0][0].kind is Kind.CALL and found[0][-1].size}
 
 
+def folders() -> list[Path]:
+    return list(DISK.glob(f"unixipc-bench-{os.getpid()}-*"))
+
+
 @pytest.fixture(autouse=True)
 def _disk() -> Iterator[None]:
     """See that no file is left on the disk, which the leak check does not look at."""
-    before = set(DISK.iterdir())
     yield
-    assert [path for path in set(DISK.iterdir()) - before if path.name.startswith("unixipc-bench-")] == []
+    assert folders() == []
 
 
 # -- the channels --
@@ -275,8 +278,8 @@ def test_the_sides_of_one_job_are_neighbours() -> None:
     assert changes <= PLAN.rounds * len(Kind) - 1
 
 
-def interrupted() -> tuple[str, int, list[str]]:
-    parent, before = testing.parent(), set(DISK.iterdir())
+def interrupted() -> tuple[str, int, list[Path]]:
+    parent = testing.parent()
 
     def progress(done: int, of: int, what: str) -> None:
         if done == 5:
@@ -286,8 +289,7 @@ def interrupted() -> tuple[str, int, list[str]]:
         measure(replace(QUICK, rounds=100), [], progress)
     except KeyboardInterrupt:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-        new = [path.name for path in set(DISK.iterdir()) - before if path.name.startswith("unixipc-bench-")]
-        return children, threading.active_count(), new
+        return children, threading.active_count(), folders()
     return "not interrupted", 0, []
 
 

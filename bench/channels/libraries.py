@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
-from multiprocessing import resource_tracker
+from multiprocessing import heap, resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -108,5 +108,6 @@ def _shared_memory(shop: Workshop, size: int) -> Channel:
 
 
 def _faster_fifo(shop: Workshop, size: int) -> Channel:
+    shop.enter_context(patch.object(heap.BufferWrapper, "_heap", heap.Heap()))  # the usual one would keep its memory
     queue = peer("faster_fifo").Queue(max_size_bytes=SLOTS * (size + _AROUND))
     return Functions(queue.put, queue.get)

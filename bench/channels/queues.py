@@ -61,7 +61,7 @@ def _system_v_in_c(shop: Workshop, size: int) -> Channel:
 
 def _sysv_ipc(shop: Workshop, size: int) -> Any:
     library = peer("sysv_ipc")
-    return shop.keep(library.MessageQueue(None, library.IPC_CREX, max_message_size=size))
+    return shop.keep(library.MessageQueue(None, library.IPC_CREX, max_message_size=max(size, 2048)))  # its default
 
 
 def _depth(size: int) -> int:

@@ -61,5 +61,5 @@ def workshop() -> Iterator[Workshop]:
         with suppress(PermissionError):
             limits = stack.enter_context(processes.ipc_namespace())
             limits.msg_max = BATCH
-        folder = stack.enter_context(TemporaryDirectory(prefix="unixipc-bench-", dir=_DISK))
+        folder = stack.enter_context(TemporaryDirectory(prefix=f"unixipc-bench-{os.getpid()}-", dir=_DISK))
         yield stack.enter_context(Workshop(Path(folder)))
