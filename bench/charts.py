@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.records import Kind
-from bench.report import cores_text, glances, rate, size_text, time_text
-from bench.results import OURS, Spread, is_c, is_ours
+from bench.report import GLANCE, cores_text, glances, rate, size_text, time_text
+from bench.results import OURS, Spread, digits, is_c, is_ours, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -114,7 +114,7 @@ def _lines(
 ) -> None:
     for side, style in styles.items():
         points = sorted((each.row.size, value(each.row, _typical(each))) for each in measured if each.row.side == side)
-        panel.plot(*zip(*points, strict=True) if points else ((), ()), marker=".", label=side, **style)
+        panel.plot(*_columns(points), marker=".", label=side, **style)
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     sizes = sorted({each.row.size for each in measured})
@@ -143,28 +143,38 @@ def _typical(each: Measured) -> float:
 
 
 def summary(results: Results) -> Figure:
-    """Draw the round trip of the typical size on one core: each mechanism by us, by C and by its fastest peer."""
+    """Draw a line for each mechanism, with our time, that of C and that of the best peer on it."""
     shown = glances(results)[::-1]  # the first at the top
-    width, height = 9.0, 0.62 * len(shown) + 1.4
+    width, height = 9.0, 0.32 * len(shown) + 1.5
     figure = Figure(figsize=(width, height))
-    panel = figure.subplots(
-        gridspec_kw={"left": 2.6 / width, "right": 0.98, "bottom": 0.8 / height, "top": 1 - 0.4 / height}
+    place = {"left": 2.6 / width, "right": 1 - 1.6 / width, "bottom": 0.85 / height, "top": 1 - 0.45 / height}
+    panel = figure.subplots(gridspec_kw=place)
+    sides = (
+        ("best peer", [glance.peer for glance in shown], {"color": _OTHERS[0], "marker": "s"}),
+        ("C", [glance.c for glance in shown], {"color": _GREY, "marker": "D"}),
+        (OURS, [glance.ours for glance in shown], {"color": _BLUE, "marker": "o"}),
     )
-    for place, (name, color) in enumerate((("best peer", _OTHERS[3]), ("C", _GREY), (OURS, _BLUE))):
-        sides = [(glance.peer, glance.c, glance.ours)[place] for glance in shown]
-        there = [(y, each) for y, each in enumerate(sides) if each is not None]
-        bars = panel.barh(
-            [y + 0.26 * (place - 1) for y, _ in there], [_typical(each) / 1e3 for _, each in there], 0.24, label=name
+    for name, times, style in sides:
+        there = [(_typical(each), y) for y, each in enumerate(times) if each is not None]
+        panel.plot(*_columns(there), linestyle="", markersize=6, label=name, **style)  # type: ignore[arg-type]
+    for y, glance in enumerate(shown):
+        said = time_text(_typical(glance.ours))
+        if glance.c is not None:
+            said += f", {digits(ratio(glance.ours, glance.c).median)} × C"
+        panel.annotate(
+            said, (1, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center"
         )
-        for bar, (_, each) in zip(bars, there, strict=True):
-            bar.set_color(color)
-            said = time_text(_typical(each)) + (f"  {each.row.side}" if name == "best peer" else "")
-            panel.annotate(said, (bar.get_width(), bar.get_y() + 0.12), (3, 0), textcoords="offset points", va="center")
     panel.set_yticks(range(len(shown)), [glance.ours.row.mechanism for glance in shown])
-    panel.grid(visible=False, axis="y")
-    panel.set_xlabel("µs, less is better")
-    panel.set_title(f"Round trip of 64 bytes between two processes on {cores_text(1)}", loc="left")
-    panel.margins(x=0.35)
+    panel.set_xscale("log")
+    panel.minorticks_off()
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter(FuncFormatter(_time_tick))
+    panel.margins(y=0.08)
+    figure.suptitle(GLANCE, x=0.1 / width, ha="left")
     handles, names = panel.get_legend_handles_labels()
     figure.legend(handles[::-1], names[::-1], loc="lower right", ncols=len(names))
     return figure
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> Sequence[Sequence[float]]:
+    return list(zip(*points, strict=True)) if points else ((), ())

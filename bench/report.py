@@ -246,11 +246,14 @@ def _lagging(results: Results) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A mechanism in short: a round trip of the typical size on one core, by us, by C, and by the fastest peer."""
+    """A mechanism in short: a round trip on one core, of the typical size or of nothing, by us, C and the best peer."""
 
     ours: Measured
     c: Measured | None
     peer: Measured | None
+
+
+GLANCE = f"Round trip of {TYPICAL} bytes, or of a signal, between two processes on one core"
 
 
 def glances(results: Results) -> list[Glance]:
@@ -258,7 +261,7 @@ def glances(results: Results) -> list[Glance]:
     found = []
     for each in results.measured:
         row = each.row
-        if (row.kind, row.side, row.size, row.cores) != (Kind.ROUND_TRIP, OURS, TYPICAL, 1):
+        if (row.kind, row.side, row.cores) != (Kind.ROUND_TRIP, OURS, 1) or row.size not in (TYPICAL, 0):
             continue
         rivals = sorted(results.rivals(row), key=lambda rival: Spread.of(rival.values).median)
         c = next((rival for rival in rivals if is_c(rival.row.side)), None)
@@ -268,7 +271,6 @@ def glances(results: Results) -> list[Glance]:
 
 def glance_table(results: Results) -> Grid:
     """Make the one table that a README has room for."""
-    title = f"Round trip of {TYPICAL} bytes between two processes on {cores_text(1)}"
     lines = []
     for glance in glances(results):
         mine = glance.ours
@@ -276,7 +278,7 @@ def glance_table(results: Results) -> Grid:
         peer = "" if glance.peer is None else glance.peer.row.side
         lines.append([mine.row.mechanism, peer, _typical(mine), *others[0], *others[1]])
     headings = "mechanism", "best peer", "unixipc", "C", "ratio to C", "peer", "ratio to the peer"
-    return Grid(title, headings, lines, 2)
+    return Grid(GLANCE, headings, lines, 2)
 
 
 def _typical(each: Measured) -> str:
@@ -313,7 +315,7 @@ def markdown(results: Results, charts: Mapping[str, Sequence[str]]) -> str:
     peers = f"The peers: {results.machine.get('peers', 'unknown')}.\n"
     parts = ["# What each mechanism costs\n", about, peers]
     parts += _images(charts, "")
-    parts += ["## At a glance\n", f"{glance_table(results).title}:\n", glance_table(results).markdown()]
+    parts += ["## At a glance\n", f"{GLANCE}:\n", glance_table(results).markdown()]
     verdicts = Counter(judgement.met for judgement in judge(results))
     counts = f"{verdicts[True]} ratios are met, {verdicts[False]} are not, {verdicts[None]} were not measured.\n"
     parts += ["## What is wanted\n", counts, _bars(results).markdown()]
