@@ -160,7 +160,7 @@ def summary(results: Results) -> Figure:
     for y, glance in enumerate(shown):
         said = time_text(_typical(glance.ours))
         if glance.c is not None:
-            said += f", {digits(ratio(glance.ours, glance.c).median)} × C"
+            said += f", {digits(ratio(glance.ours, glance.c).median)} x C"
         panel.annotate(
             said, (1, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center"
         )
