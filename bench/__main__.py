@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report, results
+from bench.bars import judge
 from bench.calls import calls
 from bench.measuring import FULL, QUICK, measure
 from bench.results import Results, UnreadableError
@@ -103,6 +104,7 @@ def _run(plan: Plan, output: Path, arguments: str) -> None:
             print(f"stopped {shown.so_far}: nothing is written, and nothing left behind", file=sys.stderr)
             raise typer.Exit(128 + stopped.signum) from None
         except CalledProcessError:
+            shown.stop()
             _fail("gcc could not compile the C side: see above")
     if not measured:
         raise typer.BadParameter(f"no mechanism has {plan.only!r} in its name", param_hint="--only")
@@ -130,10 +132,9 @@ def _write(done: Results, output: Path) -> None:
     console = _console()
     for table in report.tables(done, console.width):
         console.print(table, "")
-    console.print(report.bars(done, console.width), "")
-    missed = len(report.missed(done))
-    said = f"{missed} of the ratios that are wanted are not met" if missed else "all ratios that were measured are met"
-    console.print(f"{said}; {output / REPORT} has the whole report", soft_wrap=True)
+    if judge(done):
+        console.print(report.bars(done, console.width), "")
+    console.print(f"{report.verdict(done)}; {output / REPORT} has the whole report", soft_wrap=True)
 
 
 def _console() -> Console:

@@ -90,5 +90,6 @@ class Judgement:
 
 
 def judge(results: Results) -> list[Judgement]:
-    """Hold what was measured against all bars."""
-    return [Judgement(bar, results.ratio(bar.row, bar.against)) for bar in BARS]
+    """Hold what was measured against the bars of its mechanisms."""
+    measured = {each.row.mechanism for each in results.measured}
+    return [Judgement(bar, results.ratio(bar.row, bar.against)) for bar in BARS if bar.mechanism in measured]

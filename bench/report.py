@@ -103,7 +103,9 @@ class Grid:
         return table
 
     def markdown(self) -> str:
-        """Write it in Markdown."""
+        """Write it in Markdown; nothing where it has no rows."""
+        if not self.rows:
+            return ""
         line = ["---:" if i >= self.numbers else "---" for i in range(len(self.headings))]
         return "".join(f"| {' | '.join(cells)} |\n" for cells in (self.headings, line, *self.rows))
 
@@ -201,9 +203,13 @@ def _bar(judgement: Judgement) -> list[str]:
     return [_what(bar.row), _side(bar.row), bar.against, size_text(bar.size), digits(bar.most), *known, verdict]
 
 
-def missed(results: Results) -> list[Judgement]:
-    """Give the bars that are not met."""
-    return [judgement for judgement in judge(results) if judgement.met is False]
+def verdict(results: Results) -> str:
+    """Count the bars that are met, and those that are not."""
+    counts = Counter(judgement.met for judgement in judge(results))
+    if not counts:
+        return "no ratio is wanted of what was measured"
+    unknown = f", {counts[None]} were not measured" if counts[None] else ""
+    return f"of the {counts.total()} ratios that are wanted {counts[True]} are met, {counts[False]} are not{unknown}"
 
 
 # -- who is ahead --
@@ -316,14 +322,16 @@ def markdown(results: Results, charts: Mapping[str, Sequence[str]]) -> str:
     parts = ["# What each mechanism costs\n", about, peers]
     parts += _images(charts, "")
     parts += ["## At a glance\n", f"{GLANCE}:\n", glance_table(results).markdown()]
-    verdicts = Counter(judgement.met for judgement in judge(results))
-    counts = f"{verdicts[True]} ratios are met, {verdicts[False]} are not, {verdicts[None]} were not measured.\n"
-    parts += ["## What is wanted\n", counts, _bars(results).markdown()]
+    parts += ["## What is wanted\n", f"{_sentence(verdict(results))}\n", _bars(results).markdown()]
     parts += ["## Where others are ahead\n", _ahead_text(results), *_lagging(results)]
     parts.append("## All figures\n")
     for grid in _wide(results, results.measured):
         parts += [f"### {grid.title}\n", *_images(charts, grid.title), grid.markdown()]
     return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _ahead_text(results: Results) -> str:
