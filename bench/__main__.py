@@ -19,11 +19,12 @@ from bench.bars import judge
 from bench.calls import calls
 from bench.measuring import FULL, QUICK, measure
 from bench.results import Results, UnreadableError
-from bench.stints import STOPPING
+from bench.stints import STOPPING, describe
 from unixipc import libc, signals
 
 if TYPE_CHECKING:
     from bench.measuring import Plan
+    from bench.records import Row
 
 RESULTS, REPORT = "results.json", "report.md"
 
@@ -98,7 +99,7 @@ def _run(plan: Plan, output: Path, arguments: str) -> None:
     with _Shown() as shown:
         try:
             with signals.handling(STOPPING, _stop), calls() as rows:
-                measured = measure(plan, rows, shown.reached)
+                measured = measure(plan, rows, shown.reached, shown.failed)
         except _Stopped as stopped:
             shown.stop()
             print(f"stopped {shown.so_far}: nothing is written, and nothing left behind", file=sys.stderr)
@@ -107,8 +108,12 @@ def _run(plan: Plan, output: Path, arguments: str) -> None:
             shown.stop()
             _fail("gcc could not compile the C side: see above")
     if not measured:
+        if shown.failures:
+            _fail("every row failed:\n" + "\n".join(shown.failures))
         raise typer.BadParameter(f"no mechanism has {plan.only!r} in its name", param_hint="--only")
     _write(Results(tuple(measured), results.machine(arguments)), output)
+    if shown.failures:
+        _fail(f"{len(shown.failures)} rows failed, and were left out:\n" + "\n".join(shown.failures))
 
 
 class _Stopped(BaseException):
@@ -166,6 +171,7 @@ class _Shown:
         )
         self._task = self._progress.add_task("compiling", total=None)
         self.so_far = "before anything was measured"
+        self.failures: list[str] = []
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -182,6 +188,10 @@ class _Shown:
         """Show how much is done, and what is at work."""
         self.so_far = f"after {done} of {of} measurements, at {what}"
         self._progress.update(self._task, completed=done, total=of, description=what, refresh=True)
+
+    def failed(self, row: Row, error: Exception) -> None:
+        """Note a row that could not be measured."""
+        self.failures.append(f"  {describe(row)}: {type(error).__name__}: {error}".splitlines()[0])
 
 
 if __name__ == "__main__":
