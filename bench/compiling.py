@@ -9,8 +9,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-_SOURCES = Path(__file__).parent / "c"
-_FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+SOURCES = Path(__file__).parent / "c"
+_FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC"]
 
 
 @cache
@@ -19,7 +19,7 @@ def compiled(name: str) -> ctypes.CDLL:
     gcc = shutil.which("gcc")
     if gcc is None:
         raise SystemExit("there is no gcc to compile the C side with")
-    sources = sorted((_SOURCES / name).glob("*.c")) or [_SOURCES / f"{name}.c"]
+    sources = sorted((SOURCES / name).glob("*.c")) or [SOURCES / f"{name}.c"]
     with tempfile.TemporaryDirectory(prefix="unixipc-bench-") as folder:
         library = Path(folder) / f"{name}.so"
         subprocess.run([gcc, *_FLAGS, "-o", library, *sources, "-lrt", "-pthread"], check=True)

@@ -99,7 +99,10 @@ def here(run: Callable[[int], object], stint: Stint) -> Taken:
 
 
 def forked(row: Row, side: Side, stint: Stint) -> Taken:
-    """Measure a channel, in one process or between two; TimeoutError names a row that hangs."""
+    """Measure a channel, in one process or between two; TimeoutError names a row that hangs.
+
+    Threads of this process, of numpy for example, are allowed: no child touches what is theirs.
+    """
     with signals.blocked(STOPPING) as before, workshop() as shop:
         there = side.open(shop, row.size)
         if row.kind is Kind.CALL:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from bench import channels, stints
+from bench import channels, compiling, stints
 from bench.channels import Side, files, libraries, memory, pipes, queues, sockets, workshop
 from bench.channels.loops import C, ChannelInC
 from bench.channels.mechanism import Functions
@@ -173,6 +175,15 @@ def test_ours_come_first_and_then_c() -> None:
     for each in channels.mechanisms():
         names = [side.name.split(",")[0] for side in each.sides]
         assert names == sorted(names, key=lambda name: {"unixipc": 0, "C": 1}.get(name, 2))
+
+
+def test_the_c_side_compiles_without_a_warning() -> None:
+    gcc = shutil.which("gcc")
+    assert gcc is not None
+    flags = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Wconversion", "-Wshadow"]
+    sources = list((compiling.SOURCES / "channels").glob("*.c"))
+    assert sources
+    assert subprocess.run([gcc, *flags, *sources], check=False, capture_output=True, text=True).stderr == ""
 
 
 # -- a row in a round --

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bench.channels.loops import Channel
     from bench.channels.workshop import Workshop
 
+_FORKING = multiprocessing.get_context("fork")  # whose locks need no process to watch over them
+
 _AROUND = 2**12  # bytes that are beside a message, for sure: the head of a pickle, a length
 _PIPE = 2**20  # what a pipe may have room for (fs.pipe-max-size)
 _USUAL = 2**16
@@ -50,7 +52,7 @@ def _enlarge(fd: int, size: int) -> None:
 
 
 def _pipe_ends(shop: Workshop, size: int) -> tuple[Any, Any]:
-    receives, sends = (shop.keep(end) for end in multiprocessing.Pipe(duplex=False))
+    receives, sends = (shop.keep(end) for end in _FORKING.Pipe(duplex=False))
     _enlarge(sends.fileno(), size)
     return sends, receives
 
@@ -66,13 +68,13 @@ def _pipe(shop: Workshop, size: int) -> Channel:
 
 
 def _simple_queue(shop: Workshop, size: int) -> Channel:
-    queue: Any = shop.keep(multiprocessing.SimpleQueue())
+    queue: Any = shop.keep(_FORKING.SimpleQueue())
     _enlarge(queue._writer.fileno(), size)  # noqa: SLF001 - or one process could not send before it receives
     return Functions(queue.put, queue.get)
 
 
 def _queue(shop: Workshop, size: int) -> Channel:
-    queue: Any = shop.keep(multiprocessing.Queue())
+    queue: Any = shop.keep(_FORKING.Queue())
     shop.callback(queue._writer.close)  # noqa: SLF001 - close() does so only after a put()
     return Functions(queue.put, queue.get)
 
@@ -103,7 +105,7 @@ def _shared_memory(shop: Workshop, size: int) -> Channel:
         memory: Any = SharedMemory(name, create=True, size=SLOTS * size)
     shop.callback(libc.shm_unlink, name)
     shop.callback(memory.close)
-    free, full = multiprocessing.Semaphore(SLOTS), multiprocessing.Semaphore(0)
+    free, full = _FORKING.Semaphore(SLOTS), _FORKING.Semaphore(0)
     return Ring(free, full, *views(shop, memory.buf, size))
 
 

@@ -26,6 +26,11 @@ NAME_OF_BATCH = f"{BATCH} at once"
 NAME_OF_ROW = f"{BATCH} in a row"
 
 
+def text(size: int) -> bytes:
+    """Make a message, of pages of its own: zeros would all be read from one."""
+    return b"x" * size
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """A channel that is nothing but two functions."""
@@ -47,7 +52,7 @@ class Side:
     """The bytes that can be sent before any is received, which is what a CALL does."""
     most: int = 2**63
     """The bytes that are sent between two looks at the clock, at most."""
-    message: Callable[[int], Any] = bytes
+    message: Callable[[int], Any] = text
     """What is given to `send` for a message of so many bytes."""
 
     def carries(self, kind: Kind, size: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.channels.loops import AtOnce, C, ChannelInC, InARow, InC
-from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Mechanism, Side, peer
+from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Mechanism, Side, peer, text
 from bench.channels.workshop import BATCH
 from bench.records import Kind
 from unixipc import posix, processes, sysv
@@ -24,10 +24,10 @@ _POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMI
 def mechanisms() -> Iterator[Mechanism]:
     """Give them with what the limits of the present IPC namespace allow."""
     limits = processes.IpcLimits()
-    sides = _sides(_system_v, lambda size: (1, bytes(size)), _system_v_in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb)
+    sides = _sides(_system_v, lambda size: (1, text(size)), _system_v_in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb)
     yield Mechanism("System V message queue", range(1, limits.msgmax + 1), sides)
     room = _POSIX_BYTES if limits.msg_max >= BATCH else 0  # for a batch; that for one message is there always
-    sides = _sides(_posix, lambda size: (bytes(size), 0), _posix_in_c, "posix_ipc", _posix_ipc, room)
+    sides = _sides(_posix, lambda size: (text(size), 0), _posix_in_c, "posix_ipc", _posix_ipc, room)
     yield Mechanism("POSIX message queue", range(1, limits.msgsize_max + 1), sides)
 
 

@@ -1,6 +1,7 @@
 /* The loops of bench/channels/loops.py: each does so many turns, and gives 0 or -errno. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "channels.h"
@@ -16,6 +17,7 @@ struct channel *channel_new(size_t size) {
         made->enter = no_preparation;
         made->size = size;
         made->mtype = 1;
+        memset(made->text, 'x', size); /* pages of its own: zeros would all be read from one */
     }
     return made;
 }
