@@ -77,7 +77,7 @@ def _posix_semaphore(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
     if library := peer("posix_ipc"):
         theirs = shop.keep(library.Semaphore(shop.name(), library.O_CREX, initial_value=1))
         yield Call(POSIX_SEMAPHORE, "posix_ipc", 0, _pairs(theirs))
-    yield Call(POSIX_SEMAPHORE, "multiprocessing.Lock", 0, _pairs(multiprocessing.Lock()))
+    yield Call(POSIX_SEMAPHORE, "multiprocessing.Lock", 0, _pairs(multiprocessing.get_context("fork").Lock()))
     yield Call(POSIX_SEMAPHORE, "threading.Lock", 0, _pairs(threading.Lock()))
 
 
