@@ -12,11 +12,12 @@ from bench.results import is_c
 
 if TYPE_CHECKING:
     from bench.records import Row
+    from bench.results import Spread
 
 UNEXPLAINED = "Not explained."
+UNSURE = "In some rounds ahead and in others behind: what is left after the machine's own moods may be nothing."
 
 _LARGE = 64 * 1024
-_FILES = "pipe", "FIFO", "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,17 @@ _NO_FRONTS = (
     "have timeouts, go on after signals, and say how much has gone. None of them has a front in C yet."
 )
 
+_WAITS = "A semaphore that is free is acquired by a front in C. The wait for one that is not is a Python function's, over cffi."
+
+_OF_TWO = Kind.ROUND_TRIP, Kind.THROUGHPUT
+
 REASONS = (
     Reason("The disk takes nearly all of the time, and as long as it likes.", mechanism="file, to the disk"),
-    *(Reason(_NO_FRONTS, kind=kind, mechanism=name) for kind in (Kind.CALL, Kind.THROUGHPUT) for name in _FILES),
-    *(Reason(_NO_FRONTS, kind=Kind.ROUND_TRIP, mechanism=name, cores=1) for name in _FILES),
+    *(Reason(_NO_FRONTS, mechanism=name) for name in ("pipe", "FIFO", "file")),
+    Reason(
+        "A `UnixSocket` is a `socket.socket`, and sends and receives by its methods: what is between them is chance.",
+        rival="socket",
+    ),
     Reason(
         "Two processors wake each other for most messages, and that takes longer than all else, or much less where the "
         "slower side never lets the faster one sleep: which of the two happens is chance, and such ratios say "
@@ -61,8 +69,8 @@ REASONS = (
         kind=Kind.THROUGHPUT,
     ),
     Reason(
-        "Two processors wake each other for every message, which takes longer than all that the sides do; what is "
-        "left between them is mostly noise.",
+        "Two processors wake each other for every message, which takes longer than all that the sides do. What is left "
+        "between them is the rest of what calls cost, and noise.",
         cores=2,
         kind=Kind.ROUND_TRIP,
     ),
@@ -98,6 +106,7 @@ REASONS = (
         side=POLLING,
         cores=1,
     ),
+    *(Reason(_WAITS, kind=kind, mechanism="POSIX shared memory + semaphore") for kind in _OF_TWO),
     Reason(
         "A slice of a memoryview is an object of its own, from which the bytes are made. An mmap makes them in one "
         "step. A view that is kept for the place of a message needs no slice.",
@@ -136,6 +145,8 @@ REASONS = (
 """In this order: the first that fits is it."""
 
 
-def reason(row: Row, rival: str) -> str:
-    """Say why a rival is ahead of a row."""
+def reason(row: Row, rival: str, ratio: Spread) -> str:
+    """Say why a rival is ahead of a row, which takes so many times as long."""
+    if ratio.low <= 1:
+        return UNSURE
     return next((each.text for each in REASONS if each.fits(row, rival)), UNEXPLAINED)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.bars import judge
-from bench.reasons import reason
+from bench.reasons import UNEXPLAINED, UNSURE, reason
 from bench.records import Kind
 from bench.results import OURS, Spread, digits, is_c, is_ours, ratio
 
@@ -31,6 +31,8 @@ _WIDE = 120
 _MET, _MISSED, _UNKNOWN, _SLOWER, _FASTER = "met", "not met", "not measured", "slower", "faster"
 _STYLES = {_MISSED: "red", _UNKNOWN: "dim", _SLOWER: "red", _FASTER: "green"}
 _WIDTHS = {"measured": 21, "side": 27, "size": 7, "time": 8, "to C": 5, "8 in 10": 14, "p99": 7, "MB/s": 6}
+
+_LAST = {UNEXPLAINED: 1, UNSURE: 2}
 
 _Key = TypeVar("_Key")
 
@@ -236,8 +238,8 @@ def _lagging(results: Results) -> Iterator[str]:
     """Write, for each reason, what it is a reason for."""
     reasons: dict[str, list[Ahead]] = {}
     for each in ahead(results):
-        reasons.setdefault(reason(each.row, each.rival), []).append(each)
-    for text, rows in reasons.items():
+        reasons.setdefault(reason(each.row, each.rival, each.ratio), []).append(each)
+    for text, rows in sorted(reasons.items(), key=lambda item: _LAST.get(item[0], 0)):
         sizes = sorted({each.row.size for each in rows})
         cells: dict[tuple[str, str, str], dict[int, str]] = {}
         for each in rows:
@@ -339,8 +341,7 @@ def _ahead_text(results: Results) -> str:
     of_c = sum(is_c(each.rival) for each in rows)
     return (
         f"C is ahead of a row of ours {of_c} times, and a peer {len(rows) - of_c} times. Here is every one, with our "
-        "time divided by the other's; where the spread begins below 1, it is ahead in some rounds, and behind in the "
-        "rest.\n"
+        "time divided by the other's.\n"
     )
 
 

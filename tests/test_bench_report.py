@@ -21,6 +21,7 @@ from rich.console import Console
 pytest.importorskip("pyperf", reason="results are written for pyperf, which is not installed (extra bench)")
 
 from bench import bars, reasons, report, results
+from bench.measuring import Call, Plan, measure
 from bench.records import Kind, Measured, Row
 from bench.results import Results, Spread, UnreadableError
 
@@ -204,10 +205,11 @@ def test_the_report_names_every_row_where_somebody_is_ahead() -> None:
         measured("C", 100, 100),
         measured("sysv_ipc", 110, 110),
         measured("posix_ipc", 130, 130),
+        measured("pyzmq", 100, 140),
         measured("unixipc", 90, 90, size=1024),
         measured("C", 100, 100, size=1024),
     )
-    assert [(each.row.size, each.rival) for each in report.ahead(done)] == [(64, "C"), (64, "sysv_ipc")]
+    assert [(each.row.size, each.rival) for each in report.ahead(done)] == [(64, "C"), (64, "sysv_ipc"), (64, "pyzmq")]
     text = report.markdown(done, {})
     section = text[text.index("## Where others are ahead") : text.index("## All figures")]
     assert f"| call | {QUEUE} | C | 1.20 (1.20 to 1.20) |" in section
@@ -216,7 +218,8 @@ def test_the_report_names_every_row_where_somebody_is_ahead() -> None:
     assert "1 KiB" not in section
     # C is ahead for a known reason; why sysv_ipc is, nobody has found out.
     assert section.index("What a call from Python costs") < section.index("| C |")
-    assert section.index(reasons.UNEXPLAINED) < section.index("| sysv_ipc |")
+    assert section.index("| C |") < section.index(reasons.UNEXPLAINED) < section.index("| sysv_ipc |")
+    assert section.index("| sysv_ipc |") < section.index(reasons.UNSURE) < section.index("| pyzmq |")
 
 
 def test_a_bar_that_is_not_met_is_said_so() -> None:
@@ -303,6 +306,18 @@ def test_charts_are_written_and_the_same_figures_give_the_same_files(tmp_path: P
         assert content == (second / name).read_bytes()
         assert b"<svg" in content
         assert b"unixipc" in content
+
+
+def test_a_row_that_fails_is_told_and_left_out() -> None:
+    def fails(turns: int) -> None:
+        raise ValueError(turns)
+
+    rows = [Call("a name of its own", "unixipc", 0, range), Call("a name of its own", "C", 0, fails)]
+    plan = Plan(rounds=2, milliseconds=0.1, sizes=(64,), cores=(1,), only="a name of its own")
+    told: list[tuple[str, type[Exception]]] = []
+    done = measure(plan, rows, lambda *_: None, lambda row, error: told.append((row.side, type(error))))
+    assert [(each.row.side, len(each.values)) for each in done] == [("unixipc", 2)]
+    assert told == [("C", ValueError)]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
