@@ -50,7 +50,10 @@ _NO_FRONTS = (
     "have timeouts, go on after signals, and say how much has gone. None of them has a front in C yet."
 )
 
-_WAITS = "A semaphore that is free is acquired by a front in C. The wait for one that is not is a Python function's, over cffi."
+_WAITS = (
+    "A semaphore that is free is acquired by a front in C. To wait for one that is not takes a Python function over "
+    "cffi, each time."
+)
 
 _OF_TWO = Kind.ROUND_TRIP, Kind.THROUGHPUT
 
@@ -125,7 +128,7 @@ REASONS = (
     ),
     Reason(
         "What a call from Python costs: to run the loop and the call, to read the arguments, and to make the object "
-        "that comes back. That is 50 to 200 ns, much of a quick system call and nothing of a slow one.",
+        "that comes back. That is 50 to 200 ns for each, much of a quick system call and nothing of a slow one.",
         rival="C",
         kind=Kind.CALL,
     ),
