@@ -54,6 +54,7 @@ class _Job:
     take: Callable[[Stint], Taken]
     stint: Stint
     taken: list[Taken] = field(default_factory=list)
+    failed: bool = False
 
     def do(self) -> None:
         self.taken.append(taken := self.take(self.stint))
@@ -68,10 +69,16 @@ class _Job:
         )
 
 
-def measure(plan: Plan, calls: Sequence[Call], progress: Callable[[int, int, str], None]) -> list[Measured]:
+def measure(
+    plan: Plan,
+    calls: Sequence[Call],
+    progress: Callable[[int, int, str], None],
+    failed: Callable[[Row, Exception], None] | None = None,
+) -> list[Measured]:
     """Measure these calls and all mechanisms, and tell before each row how many are done, of how many, and what it is.
 
-    A row that fails, or hangs, ends it: the error names the row, and all that was made is removed.
+    A row that fails, or hangs, is told to `failed`, and left out; without that it ends it, by an error that names the
+    row. All that was made is removed.
     """
     every = (*_of_calls(plan, calls), *_of_mechanisms(plan))
     jobs = [job for job in every if plan.only.lower() in job.row.mechanism.lower()]
@@ -85,10 +92,21 @@ def measure(plan: Plan, calls: Sequence[Call], progress: Callable[[int, int, str
         for group in chance.sample(list(groups.values()), len(groups)):
             for job in chance.sample(group, len(group)):
                 progress(done, of, what := describe(job.row))
-                job.do()
+                if not job.failed:
+                    _do(job, failed)
                 done += 1
     progress(done, of, what)
-    return [job.measured() for job in jobs]
+    return [job.measured() for job in jobs if not job.failed]
+
+
+def _do(job: _Job, failed: Callable[[Row, Exception], None] | None) -> None:
+    try:
+        job.do()
+    except Exception as error:
+        if failed is None:
+            raise
+        job.failed = True
+        failed(job.row, error)
 
 
 def _of_calls(plan: Plan, calls: Sequence[Call]) -> Iterator[_Job]:

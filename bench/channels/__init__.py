@@ -8,7 +8,7 @@ from bench.channels import files, memory, pipes, queues, signals, sockets
 from bench.channels.loops import Channel as Channel
 from bench.channels.mechanism import Mechanism as Mechanism
 from bench.channels.mechanism import Side as Side
-from bench.channels.mechanism import peer
+from bench.channels.mechanism import peer as peer
 from bench.channels.workshop import Workshop as Workshop
 from bench.channels.workshop import workshop as workshop
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CALL = frozenset({Kind.CALL})
 _BATCHES = frozenset({Kind.CALL, Kind.THROUGHPUT})
-_POSIX_BYTES = 2**18  # of the 800 KiB that a user may have in all queues (RLIMIT_MSGQUEUE), of which there are two
+_POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMIT_MSGQUEUE), whoever else has some
 
 
 def mechanisms() -> Iterator[Mechanism]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BATCH = 64
 """Messages that are sent at once, where they are, and that a POSIX queue has room for, where that is allowed."""
 
+_NUMBERS = count()  # of this process: a workshop may be within another
 _DISK = "/var/tmp"  # noqa: S108 - /tmp is often in memory, and this never
 _ENDINGS = "close", "remove", "unlink"  # the last first
 
@@ -30,11 +31,10 @@ class Workshop(ExitStack):
         super().__init__()
         self.folder = folder
         """On a disk, and empty at first."""
-        self._numbers = count()
 
     def name(self) -> str:
         """Give a name that no object has, and no file of the folder."""
-        return f"/unixipc-bench-{os.getpid()}-{next(self._numbers)}"
+        return f"/unixipc-bench-{os.getpid()}-{next(_NUMBERS)}"
 
     def path(self) -> Path:
         """Give a path in the folder that nothing has."""
