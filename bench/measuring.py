@@ -112,7 +112,7 @@ def _do(job: _Job, failed: Callable[[Row, Exception], None] | None) -> None:
 def _of_calls(plan: Plan, calls: Sequence[Call]) -> Iterator[_Job]:
     for call in calls:
         row = Row(Kind.CALL, call.mechanism, call.side, call.size, 1)
-        yield _Job(row, partial(here, call.run), Stint(plan.milliseconds * 1e6))
+        yield _Job(row, partial(here, row, call.run), Stint(plan.milliseconds * 1e6))
 
 
 def _of_mechanisms(plan: Plan) -> Iterator[_Job]:

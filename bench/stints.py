@@ -5,20 +5,21 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing import Pipe
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from bench.channels import workshop
 from bench.records import Kind
 from unixipc import libc, processes, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from bench.channels import Side
@@ -85,17 +86,19 @@ def processors() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def here(run: Callable[[int], object], stint: Stint) -> Taken:
-    """Measure a call within this process, which is on one processor meanwhile."""
-    allowed = os.sched_getaffinity(0)
-    collects = gc.isenabled()
-    try:
-        _settle(min(allowed))
-        return stint.taken(lambda turns: _timed(run, turns))
-    finally:
-        os.sched_setaffinity(0, allowed)
-        if collects:
-            gc.enable()
+def here(row: Row, run: Callable[[int], object], stint: Stint) -> Taken:
+    """Measure a call within this process, which is on one processor meanwhile; TimeoutError as below."""
+    allowed, collects = os.sched_getaffinity(0), gc.isenabled()
+    with _named(row), signals.handling(libc.SIGALRM, _late):
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+        try:
+            _settle(min(allowed))
+            return stint.taken(lambda turns: _timed(run, turns))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.sched_setaffinity(0, allowed)
+            if collects:
+                gc.enable()
 
 
 def forked(row: Row, side: Side, stint: Stint) -> Taken:
@@ -103,11 +106,12 @@ def forked(row: Row, side: Side, stint: Stint) -> Taken:
 
     Threads of this process, of numpy for example, are allowed: no child touches what is theirs.
     """
-    with signals.blocked(STOPPING) as before, workshop() as shop:
+    with _named(row), signals.blocked(STOPPING) as before, workshop() as shop:
         there = side.open(shop, row.size)
         if row.kind is Kind.CALL:
             with processes.fork(_alone, there, row, side, stint, allow_threads=True) as child:
-                return _result(row, before, child)
+                _wait([child], before)
+                return child.result()
         back = side.open(shop, row.size) if row.kind is Kind.ROUND_TRIP else None
         line = Pipe()
         for end in line:
@@ -118,39 +122,39 @@ def forked(row: Row, side: Side, stint: Stint) -> Taken:
         ):
             for end in line:
                 end.close()
-            return _result(row, before, leader, follower)
-
-
-def _result(
-    row: Row, mask: libc.SignalSet, leader: processes.Child[Taken], follower: processes.Child[None] | None = None
-) -> Taken:
-    """Wait for the leader's result, under a mask that lets those signals in that stop the bench."""
-    children = [child for child in (leader, follower) if child is not None]
-    try:
-        ended = _wait(children, mask)
-        if follower is not None and leader not in ended:  # it has failed, or is done, as the leader is
-            follower.result()
-        try:
-            return leader.result(DEADLINE)
-        except (EOFError, ConnectionError):
-            if follower is not None:
-                follower.result(DEADLINE)  # why it left
-            raise
-    except Exception as error:
-        error.add_note(f"in the row {describe(row)}")
-        raise
+            if leader not in _wait([leader, follower], before):  # then the follower has failed, or it ends just now
+                follower.result()
+            try:
+                return leader.result(DEADLINE)
+            except (EOFError, ConnectionError):
+                follower.result(DEADLINE)  # which tells why it left
+                raise
 
 
 def _wait(children: list[processes.Child[Any]], mask: libc.SignalSet) -> list[processes.Child[Any]]:
-    """Wait until one of them has ended."""
+    """Wait until one of them has ended, under a mask that lets those signals in that stop the bench."""
     deadline = time.monotonic() + DEADLINE
     while True:
         with suppress(InterruptedError):  # by a handler that has raised nothing
             left = max(deadline - time.monotonic(), 0)
             ended = dict(libc.ppoll([(child.fileno(), select.POLLIN) for child in children], left, mask))
             if not ended:
-                raise TimeoutError(f"not done within {DEADLINE:.0f} seconds")
+                _late()
             return [child for child in children if child.fileno() in ended]
+
+
+def _late(*_: object) -> NoReturn:
+    raise TimeoutError(f"not done within {DEADLINE:.0f} seconds")
+
+
+@contextmanager
+def _named(row: Row) -> Iterator[None]:
+    """Say in a note of which row an error is."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the row {describe(row)}")
+        raise
 
 
 def describe(row: Row) -> str:

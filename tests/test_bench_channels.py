@@ -20,7 +20,7 @@ from bench.channels.loops import C, ChannelInC
 from bench.channels.mechanism import Functions
 from bench.measuring import QUICK, Call, Plan, measure
 from bench.records import Kind, Row
-from bench.stints import Stint, forked
+from bench.stints import Stint, forked, here
 
 import unixipc.pipes
 import unixipc.sockets
@@ -203,6 +203,13 @@ def test_a_row_that_hangs_is_named(kind: Kind, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(TimeoutError, match="not done within") as raised:
         forked(row(kind), side(signal.pause), Stint(0))
     assert f"{kind}, nothing, strange, 1 bytes" in raised.value.__notes__[-1]
+
+
+def test_a_call_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stints, "DEADLINE", 0.2)
+    with pytest.raises(TimeoutError, match="not done within") as raised:
+        here(row(Kind.CALL), lambda _: signal.pause(), Stint(0))
+    assert "call, nothing, strange, 1 bytes" in raised.value.__notes__[-1]
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bench.channels import files, memory, pipes, queues, signals, sockets
 from bench.channels.loops import Channel as Channel
-from bench.channels.loops import Entered as Entered
 from bench.channels.mechanism import Mechanism as Mechanism
 from bench.channels.mechanism import Side as Side
 from bench.channels.mechanism import peer as peer

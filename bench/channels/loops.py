@@ -16,20 +16,17 @@ if TYPE_CHECKING:
 
 
 class Channel(Protocol):
-    """Whatever carries messages. It is made before there are two processes, and each of them has it."""
+    """Whatever carries messages. It is made before there are two processes, and each of them has it.
+
+    One with a method `enter` has it called in each process before anything else, with the pids of who sends and who
+    receives; in one process they are the same.
+    """
 
     def send(self, message: Any, /) -> object:
         """Send a message; waits while there is no room."""
 
     def receive(self) -> object:
         """Wait for a message, and give its bytes, or what has them."""
-
-
-class Entered(Channel, Protocol):
-    """A channel that a process has to `enter` before it uses it."""
-
-    def enter(self, sender: int, receiver: int) -> None:
-        """Learn who sends and who receives, by their pids; in one process they are the same."""
 
 
 class Loops(Protocol):
