@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _CALL = frozenset({Kind.CALL})
 _BATCHES = frozenset({Kind.CALL, Kind.THROUGHPUT})
+_BETWEEN_TWO = frozenset({Kind.ROUND_TRIP, Kind.THROUGHPUT})
+_POLLS = 50
 _POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMIT_MSGQUEUE), whoever else has some
 
 
@@ -32,7 +34,7 @@ def mechanisms() -> Iterator[Mechanism]:
 
 
 def _sides(
-    ours: Callable[[Workshop, int], Channel],
+    ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue],
     pair: Callable[[int], object],
     in_c: Callable[[Workshop, int], Channel],
     library: str,
@@ -43,12 +45,24 @@ def _sides(
     sides = (
         Side("unixipc", ours),
         Side(f"unixipc, {NAME_OF_BATCH}", ours, AtOnce(), _BATCHES, room, message=pair),
+        Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
     )
     if peer(library) is None:
         return sides
     return (*sides, Side(library, theirs), Side(f"{library}, {NAME_OF_ROW}", theirs, InARow(), _CALL, room))
+
+
+def _polling(
+    ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue],
+) -> Callable[[Workshop, int], Channel]:
+    def made(shop: Workshop, size: int) -> Channel:
+        queue = ours(shop, size)
+        queue.polls = _POLLS
+        return queue
+
+    return made
 
 
 def _system_v(shop: Workshop, size: int) -> sysv.MessageQueue:
