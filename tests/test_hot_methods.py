@@ -1,4 +1,4 @@
-"""The fronts of hot methods in the rooms `sysv` and `posix`: they do what the Python methods do, whatever they get."""
+"""The fronts of hot methods in `sysv`, `posix` and `pipes`: they do what the Python methods do, whatever they get."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import sleeps
 
-from unixipc import _cpython, libc, posix, sysv
+from unixipc import _cpython, libc, pipes, posix, sysv
 from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def test_every_twin_has_a_front_in_each_class_that_has_it() -> None:
         posix.Semaphore.release,
         posix.UnnamedSemaphore.acquire,
         posix.UnnamedSemaphore.release,
+        pipes.Reader.read,
+        pipes.Writer.write,
     ]
     assert set(_cpython.method_fronts) == set(hot)
 

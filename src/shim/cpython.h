@@ -132,6 +132,12 @@ uipc_front uipc_sem_wait_front;
 uipc_front uipc_sem_trywait_front;
 uipc_front uipc_sem_post_front;
 
+uipc_front uipc_read_front;
+uipc_front uipc_write_front;
+/* NULL, or a negative number, without an exception: it is the twin's. */
+PyObject *uipc_read_bytes(PyObject *module, int fd, size_t count);
+int64_t uipc_write_text(PyObject *module, int fd, const struct uipc_text *text);
+
 /* Whether an object, or NULL, is a Semaphore that is open, with its memory here; and where it is. */
 bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address);
 

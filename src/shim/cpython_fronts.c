@@ -24,6 +24,8 @@ static const struct {
     {"sem_wait", "sem_wait(sem)", uipc_sem_wait_front},
     {"sem_trywait", "sem_trywait(sem)", uipc_sem_trywait_front},
     {"sem_post", "sem_post(sem)", uipc_sem_post_front},
+    {"read", "read(fd, count, *, timeout=None)", uipc_read_front},
+    {"write", "write(fd, data, *, timeout=None)", uipc_write_front},
 };
 
 static PyObject *function_front(PyObject *module, PyObject *twin, PyObject *name) {

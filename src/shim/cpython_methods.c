@@ -1,4 +1,4 @@
-/* Fronts of the hot methods of the rooms sysv and posix, and the base of the objects that have them.
+/* Fronts of the hot methods of the rooms sysv, posix and pipes, and the base of the objects that have them.
  *
  * Such a front is the front of the call below it, with the object's own id, where all is plain and waits for ever:
  * everything else (other arguments, a closed object, a wait that a signal has interrupted) is its twin's, the method in
@@ -23,7 +23,8 @@ struct fronted {
     PyObject *fd;
     PyObject *sem;
     PyObject *polls; /* NULL for none */
-    PyObject *name;  /* for no front: but in a dict of the object's, it would slow each look for a method down */
+    PyObject *packets;
+    PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
 
 static void fronted_dealloc(PyObject *self);
@@ -32,8 +33,8 @@ static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(
 
 static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
 
-static bool is_open_queue(const struct fronted *queue, int *mqdes) {
-    return queue->fd != NULL && uipc_are_ints(&queue->fd, 1, mqdes) && *mqdes >= 0;
+static bool has_descriptor(const struct fronted *object, int *fd) {
+    return object->fd != NULL && uipc_are_ints(&object->fd, 1, fd) && *fd >= 0;
 }
 
 static unsigned int polls_of(const struct fronted *queue) {
@@ -93,7 +94,7 @@ static bool was_error(int error) {
     PyObject *value;
     PyObject *traceback;
     int number = 0;
-    if (!PyErr_ExceptionMatches(PyExc_OSError)) {
+    if (!PyErr_Occurred() || !PyErr_ExceptionMatches(PyExc_OSError)) {
         return false;
     }
     PyErr_Fetch(&type, &value, &traceback);
@@ -240,7 +241,7 @@ static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t co
     struct fronted *const queue = fronted_of(self);
     int mqdes;
     int priority = 0;
-    if (is_open_queue(queue, &mqdes) && count >= 1 && waits_for_ever(args, count, 2, names) &&
+    if (has_descriptor(queue, &mqdes) && count >= 1 && waits_for_ever(args, count, 2, names) &&
         (count == 1 || (uipc_are_ints(args + 1, 1, &priority) && priority >= 0))) {
         PyObject *const sent = uipc_mq_send_text(module_of(self), mqdes, args[0], (unsigned int)priority);
         if (sent != NULL || (PyErr_Occurred() && !goes_on(self))) {
@@ -254,7 +255,7 @@ static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t
     struct fronted *const queue = fronted_of(self);
     int mqdes;
     size_t size;
-    if (is_open_queue(queue, &mqdes) && is_size(queue->size, &size) && waits_for_ever(args, count, 0, names)) {
+    if (has_descriptor(queue, &mqdes) && is_size(queue->size, &size) && waits_for_ever(args, count, 0, names)) {
         PyObject *const received = uipc_mq_receive_text(module_of(self), mqdes, size, polls_of(queue));
         if (received != NULL || (PyErr_Occurred() && !goes_on(self))) {
             return received;
@@ -282,6 +283,53 @@ static PyObject *posix_release(PyObject *self, PyObject *const *args, Py_ssize_t
     return call_twin(POSIX_RELEASE, self, args, count, names);
 }
 
+/* -- pipes -- */
+
+#define PIPE_READ "unixipc.pipes.ends.Reader.read"
+#define PIPE_WRITE "unixipc.pipes.ends.Writer.write"
+#define PIPE_USUAL 65536 /* bytes that are read unless told otherwise, and at most: see the twin */
+
+static PyObject *pipe_read(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct fronted *const end = fronted_of(self);
+    int fd;
+    int size = PIPE_USUAL;
+    if (has_descriptor(end, &fd) && end->packets == Py_False && waits_for_ever(args, count, 1, names) &&
+        (count == 0 || uipc_are_ints(args, 1, &size)) && size >= 0 && size <= PIPE_USUAL) {
+        PyObject *const read = uipc_read_bytes(module_of(self), fd, (size_t)size);
+        if (read != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
+            return read;
+        }
+    }
+    return call_twin(PIPE_READ, self, args, count, names);
+}
+
+/* Only what goes in whole or not at all: of the rest nobody would know how much of it had gone. */
+static PyObject *pipe_write(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct fronted *const end = fronted_of(self);
+    int fd;
+    struct uipc_text text;
+    if (!has_descriptor(end, &fd) || end->packets != Py_False || count == 0 || !waits_for_ever(args, count, 1, names) ||
+        !uipc_text_of(args[0], &text)) {
+        PyErr_Clear();
+        return call_twin(PIPE_WRITE, self, args, count, names);
+    }
+    const bool is_whole = text.size > 0 && text.size <= PIPE_BUF;
+    const Py_ssize_t size = (Py_ssize_t)text.size;
+    const int64_t written = is_whole ? uipc_write_text(module_of(self), fd, &text) : -EAGAIN;
+    uipc_text_free(&text);
+    if (written == size) {
+        Py_RETURN_NONE;
+    }
+    if (was_error(EPIPE)) {
+        PyObject *const error = PyObject_CallFunction(uipc_module(module_of(self))->failure, "isi", EPIPE, "write", fd);
+        PyObject *const told =
+            error == NULL ? NULL : PyObject_CallMethod(self, "_tell", "OinO", error, 0, size, Py_None);
+        Py_XDECREF(error);
+        return told;
+    }
+    return PyErr_Occurred() && !was_error(EINTR) ? NULL : call_twin(PIPE_WRITE, self, args, count, names);
+}
+
 /* -- the fronts as methods -- */
 
 static const struct {
@@ -301,6 +349,8 @@ static const struct {
     {POSIX_RECEIVE, "receive", "receive($self, timeout=None)", posix_receive},
     {POSIX_ACQUIRE, "acquire", "acquire($self, *, timeout=None)", posix_acquire},
     {POSIX_RELEASE, "release", "release($self)", posix_release},
+    {PIPE_READ, "read", "read($self, size=65536, timeout=None)", pipe_read},
+    {PIPE_WRITE, "write", "write($self, data, timeout=None)", pipe_write},
 };
 
 /* The twin stays in its place until there is a class, whose own method the front is then: pickles find it there, and
@@ -364,6 +414,7 @@ static PyMemberDef members[] = {
     {"_fd", T_OBJECT_EX, offsetof(struct fronted, fd), 0, NULL},
     {"_sem", T_OBJECT_EX, offsetof(struct fronted, sem), 0, NULL},
     {"_polls", T_OBJECT_EX, offsetof(struct fronted, polls), 0, NULL},
+    {"_packets", T_OBJECT_EX, offsetof(struct fronted, packets), 0, NULL},
     {"_name", T_OBJECT_EX, offsetof(struct fronted, name), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from unixipc import processes
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 T = TypeVar("T")
 
 NOBODY = 65534

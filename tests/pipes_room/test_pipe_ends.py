@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from unixipc import processes
     from unixipc.testing.plugin import Fork
 
+pytestmark = pytest.mark.usefixtures("way")
+
 PAGE = libc.PAGE_SIZE
 SHORT = 0.01
 PIPE_BUF = select.PIPE_BUF
@@ -605,3 +607,28 @@ class Model(RuleBasedStateMachine):
 
 def test_a_pipe_holds_what_a_string_of_bytes_would() -> None:
     run_state_machine_as_test(Model, settings=settings(max_examples=60, stateful_step_count=12, deadline=None))
+
+
+def test_a_broken_pipe_sends_one_signal(fork: Fork) -> None:
+    def child() -> int:
+        count = libc.CountHandler()
+        libc.sigaction(libc.SIGPIPE, libc.Sigaction(count))
+        with pipes.pipe() as (reader, writer):
+            reader.close()
+            with pytest.raises(BrokenPipeError, match="nobody reads any more; 0 of 4 bytes went") as caught:
+                writer.write(b"text")
+        assert getattr(caught.value, "characters_written", None) == 0
+        return count.value
+
+    assert fork(child).result() == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 8192, 65535, 65536])
+def test_what_is_read_is_as_long_as_what_came(ends: pipes.Pipe, size: int) -> None:
+    reader, writer = ends
+    for length in {1, min(size, 1) + 1, max(size - 1, 1), max(size, 1)}:
+        text = os.urandom(length)
+        writer.write(text)
+        got = reader.read(size)
+        assert got == text[:size]
+        assert got + reader.read_exactly(length - len(got)) == text

@@ -10,6 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, cast, overload
 
 from unixipc._check import Advice, check, failure, restarting, timespec
+from unixipc._cpython import front
 from unixipc._native import ffi, lib
 from unixipc.constants.pipes import O_CLOEXEC, SPLICE_F_GIFT, PipeFlag, SpliceFlag
 from unixipc.libc.arguments import Path, bytes_argument, path_argument, size_argument, unsigned_argument
@@ -87,6 +88,7 @@ def open(pathname: Path, flags: int, mode: int = 0o600, *, timeout: float | None
 def read(fd: int, count: int, *, timeout: float | None = None) -> bytes: ...
 @overload
 def read(fd: int, count: Buffer, *, timeout: float | None = None) -> int: ...
+@front
 def read(fd: int, count: int | Buffer, *, timeout: float | None = None) -> bytes | int:
     """Read at most `count` bytes; none at the end (read(2)). Or fill a writable buffer, and return how many came.
 
@@ -108,6 +110,7 @@ def read(fd: int, count: int | Buffer, *, timeout: float | None = None) -> bytes
     return bytes(ffi.buffer(new, length))
 
 
+@front
 def write(fd: int, data: Buffer, *, timeout: float | None = None) -> int:
     """Write bytes and return how many went (write(2)).
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, Self, TypeAlia
 from unixipc import libc
 from unixipc._check import Deadline, failure
 from unixipc._closing import Closing, Holding
+from unixipc._cpython import Fronted, front
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,14 +54,14 @@ class IncompleteReadError(EOFError):
         return type(self), (str(self), self.partial)
 
 
-class _End(Holding):
+class _End(Fronted, Holding):
     """A descriptor of one end, that is closed by a with-block, and with a warning when it is dropped open."""
 
     _wrong_access = os.O_ACCMODE
     _role = "end"
-    _fd = -1
 
     def __init__(self, fd: int, *, packets: bool = False) -> None:
+        self._fd = -1
         fd = index(fd)
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             raise ValueError(f"descriptor {fd} is not that of a pipe or a FIFO")
@@ -140,6 +141,7 @@ class Reader(_End):
     _wrong_access = os.O_WRONLY
     _role = "reading"
 
+    @front
     def read(self, size: int = _SMALL, timeout: float | None = None) -> bytes:
         """Read what is there, at most `size` bytes; waits while there is nothing. b'' is the end.
 
@@ -228,6 +230,7 @@ class Writer(_End):
     _wrong_access = os.O_RDONLY
     _role = "writing"
 
+    @front
     def write(self, data: Buffer, timeout: float | None = None) -> None:
         """Write all of it; waits while there is no room.
 
