@@ -140,6 +140,10 @@ int64_t uipc_write_text(PyObject *module, int fd, const struct uipc_text *text);
 
 /* Whether an object, or NULL, is a Semaphore that is open, with its memory here; and where it is. */
 bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address);
+/* sem_wait(3) on one that is open, without the GIL; the caller owns it. */
+int uipc_wait_for_semaphore(PyObject *object);
+/* Take one off its value, at once or after a wait: 0, or -errno, of which what is not an exception is the twin's. */
+int uipc_acquire_semaphore(PyObject *module, PyObject *object);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

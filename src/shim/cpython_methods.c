@@ -264,12 +264,15 @@ static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t
     return call_twin(POSIX_RECEIVE, self, args, count, names);
 }
 
-/* What is free already is taken at once; a wait is the twin's. */
 static PyObject *posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    uint64_t address;
-    if (count == 0 && waits_for_ever(args, count, 0, names) &&
-        uipc_is_open_semaphore(module_of(self), fronted_of(self)->sem, &address) && uipc_sem_trywait(address) == 0) {
-        Py_RETURN_NONE;
+    PyObject *const sem = fronted_of(self)->sem;
+    if (sem != NULL && count == 0 && waits_for_ever(args, count, 0, names)) {
+        Py_INCREF(sem); /* close() lets go of it */
+        const int result = uipc_acquire_semaphore(module_of(self), sem);
+        Py_DECREF(sem);
+        if (result == 0 || (PyErr_Occurred() && !goes_on(self))) {
+            return result == 0 ? Py_NewRef(Py_None) : NULL;
+        }
     }
     return call_twin(POSIX_ACQUIRE, self, args, count, names);
 }

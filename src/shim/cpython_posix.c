@@ -216,12 +216,29 @@ PyObject *uipc_mq_receive_many_front(PyObject *module, PyObject *const *args, Py
 
 /* -- semaphores -- */
 
-/* What is free already is taken at once; a wait is the twin's. */
-PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+int uipc_acquire_semaphore(PyObject *module, PyObject *object) {
     uint64_t address;
-    if (count == 1 && names == NULL && uipc_is_open_semaphore(module, args[0], &address) &&
-        uipc_sem_trywait(address) == 0) {
-        Py_RETURN_NONE;
+    int result = uipc_is_open_semaphore(module, object, &address) ? uipc_sem_trywait(address) : -EINVAL;
+    while (result == -EAGAIN || result == -ERESTART) {
+        if (result == -ERESTART && uipc_run_handlers(module) < 0) {
+            return result;
+        }
+        result = uipc_is_open_semaphore(module, object, &address) ? uipc_wait_for_semaphore(object) : -EINVAL;
+    }
+    if (result == -EINTR) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isO", EINTR, "sem_wait", object));
+    }
+    return result;
+}
+
+PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    if (count == 1 && names == NULL) {
+        if (uipc_acquire_semaphore(module, args[0]) == 0) {
+            Py_RETURN_NONE;
+        }
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
     }
     return uipc_call_twin(module, "sem_wait", args, count, names);
 }

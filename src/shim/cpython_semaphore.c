@@ -204,19 +204,20 @@ static void end_use(struct semaphore *semaphore) {
     }
 }
 
-static PyObject *semaphore_wait(PyObject *self, PyObject *unused) {
-    struct semaphore *const semaphore = semaphore_of(self);
-    (void)unused;
-    if (refuse_closed(semaphore) < 0) {
-        return NULL;
-    }
+int uipc_wait_for_semaphore(PyObject *object) {
+    struct semaphore *const semaphore = semaphore_of(object);
     int result;
     semaphore->uses++;
     Py_BEGIN_ALLOW_THREADS;
     result = uipc_sem_wait(semaphore->address);
     Py_END_ALLOW_THREADS;
     end_use(semaphore);
-    return PyLong_FromLong(result);
+    return result;
+}
+
+static PyObject *semaphore_wait(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return refuse_closed(semaphore_of(self)) < 0 ? NULL : PyLong_FromLong(uipc_wait_for_semaphore(self));
 }
 
 static PyObject *semaphore_timedwait(PyObject *self, PyObject *args) {
