@@ -55,7 +55,19 @@ PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info);
 typedef PyObject *uipc_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *uipc_call(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
-bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers);
+/* Whether all arguments are plain ints of C. */
+static inline bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int overflow = 1;
+        const bool is_int = PyLong_CheckExact(args[i]) || PyLong_Check(args[i]);
+        const long value = is_int ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
+        numbers[i] = (int)value;
+        if (overflow != 0 || numbers[i] != value) {
+            return false;
+        }
+    }
+    return true;
+}
 bool uipc_as_int64(PyObject *object, int64_t *number);
 void uipc_raise_made(PyObject *exception);
 /* A tuple of two new objects, which it takes; NULL where one is. */

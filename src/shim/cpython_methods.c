@@ -11,6 +11,27 @@
 #include <stddef.h>
 #include <structmember.h>
 
+/* A number that was asked for before, so that it need not be taken out of its object again; it owns the object. */
+struct known {
+    PyObject *object;
+    int value;
+};
+
+static bool is_known_int(PyObject *object, struct known *known, int *value) {
+    if (object != known->object) {
+        int number;
+        if (object == NULL || !uipc_are_ints(&object, 1, &number)) {
+            return false;
+        }
+        PyObject *const old = known->object;
+        known->object = Py_NewRef(object);
+        known->value = number;
+        Py_XDECREF(old);
+    }
+    *value = known->value;
+    return object != NULL;
+}
+
 /* What a front looks at, under the names that Python has for it; NULL is an attribute that there is not. Other threads
  * may set one while a front waits: it must own what it uses. */
 struct fronted {
@@ -24,6 +45,7 @@ struct fronted {
     PyObject *sem;
     PyObject *polls; /* NULL for none */
     PyObject *packets;
+    struct known known_id, known_size, known_number, known_fd;
     PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
 
@@ -33,8 +55,8 @@ static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(
 
 static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
 
-static bool has_descriptor(const struct fronted *object, int *fd) {
-    return object->fd != NULL && uipc_are_ints(&object->fd, 1, fd) && *fd >= 0;
+static bool has_descriptor(struct fronted *object, int *fd) {
+    return is_known_int(object->fd, &object->known_fd, fd) && *fd >= 0;
 }
 
 static unsigned int polls_of(const struct fronted *queue) {
@@ -42,11 +64,11 @@ static unsigned int polls_of(const struct fronted *queue) {
     return queue->polls != NULL && uipc_are_ints(&queue->polls, 1, &polls) && polls > 0 ? (unsigned int)polls : 0;
 }
 
-static bool is_size(PyObject *number, size_t *size) {
+static bool has_size(struct fronted *queue, size_t *size) {
     int value;
-    const bool is_it = number != NULL && uipc_are_ints(&number, 1, &value) && value >= 0;
-    *size = is_it ? (size_t)value : 0;
-    return is_it;
+    const bool has_one = is_known_int(queue->size, &queue->known_size, &value) && value >= 0;
+    *size = has_one ? (size_t)value : 0;
+    return has_one;
 }
 
 static void fronted_dealloc(PyObject *self);
@@ -144,8 +166,8 @@ static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t cou
     struct fronted *const queue = fronted_of(self);
     int msqid;
     int64_t mtype = 1;
-    if (is_open(queue) && uipc_are_ints(&queue->id, 1, &msqid) && count >= 1 && waits_for_ever(args, count, 2, names) &&
-        (count == 1 || uipc_as_int64(args[1], &mtype))) {
+    if (is_open(queue) && is_known_int(queue->id, &queue->known_id, &msqid) && count >= 1 &&
+        waits_for_ever(args, count, 2, names) && (count == 1 || uipc_as_int64(args[1], &mtype))) {
         PyObject *const sent = uipc_send_to_queue(module_of(self), msqid, mtype, args[0], 0, true);
         if (sent != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
             return sent;
@@ -158,7 +180,7 @@ static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t 
     struct fronted *const queue = fronted_of(self);
     struct uipc_wanted wanted = {.waits = true, .polls = polls_of(queue)};
     const bool selects = count == 1 && args[0] != Py_None;
-    if (is_open(queue) && is_size(queue->size, &wanted.msgsz) && uipc_are_ints(&queue->id, 1, &wanted.msqid) &&
+    if (is_open(queue) && has_size(queue, &wanted.msgsz) && is_known_int(queue->id, &queue->known_id, &wanted.msqid) &&
         count <= 1 && waits_for_ever(args, count, 1, names) &&
         (!selects || (uipc_as_int64(args[0], &wanted.msgtyp) && wanted.msgtyp > 0))) {
         PyObject *const received = uipc_receive_from_queue(module_of(self), &wanted);
@@ -175,8 +197,8 @@ static bool is_changed(PyObject *self, short change) {
     struct fronted *const semaphore = fronted_of(self);
     int semid;
     int number;
-    if (!is_open(semaphore) || semaphore->number == NULL || !uipc_are_ints(&semaphore->id, 1, &semid) ||
-        !uipc_are_ints(&semaphore->number, 1, &number) || number < 0 || number > USHRT_MAX) {
+    if (!is_open(semaphore) || !is_known_int(semaphore->id, &semaphore->known_id, &semid) ||
+        !is_known_int(semaphore->number, &semaphore->known_number, &number) || number < 0 || number > USHRT_MAX) {
         return false;
     }
     struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
@@ -255,7 +277,7 @@ static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t
     struct fronted *const queue = fronted_of(self);
     int mqdes;
     size_t size;
-    if (has_descriptor(queue, &mqdes) && is_size(queue->size, &size) && waits_for_ever(args, count, 0, names)) {
+    if (has_descriptor(queue, &mqdes) && has_size(queue, &size) && waits_for_ever(args, count, 0, names)) {
         PyObject *const received = uipc_mq_receive_text(module_of(self), mqdes, size, polls_of(queue));
         if (received != NULL || (PyErr_Occurred() && !goes_on(self))) {
             return received;
@@ -442,8 +464,13 @@ static int fronted_clear(PyObject *self) {
 }
 
 static void fronted_dealloc(PyObject *self) {
+    struct fronted *const object = fronted_of(self);
+    struct known *const known[] = {&object->known_id, &object->known_size, &object->known_number, &object->known_fd};
     PyObject_GC_UnTrack(self);
     fronted_clear(self);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        Py_CLEAR(known[i]->object);
+    }
     uipc_free_object(self);
 }
 

@@ -36,20 +36,6 @@ PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *ar
     return uipc_call(PyDict_GetItemString(uipc_module(module)->twins, name), NULL, args, count, names);
 }
 
-/* Whether all arguments are plain ints of C. */
-bool uipc_are_ints(PyObject *const *args, Py_ssize_t count, int *numbers) {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int overflow = 1;
-        const bool is_int = PyLong_CheckExact(args[i]) || PyLong_Check(args[i]);
-        const long value = is_int ? PyLong_AsLongAndOverflow(args[i], &overflow) : 0;
-        numbers[i] = (int)value;
-        if (overflow != 0 || numbers[i] != value) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool uipc_text_of(PyObject *object, struct uipc_text *text) {
     text->view.obj = NULL;
     if (PyBytes_CheckExact(object)) {

@@ -609,7 +609,9 @@ int uipc_before_blocking(void) {
     if (!on_main_thread()) {
         return 0;
     }
-    atomic_store(&state.interrupted_by, NOTHING_YET);
+    /* Only this thread and handlers on top of it look: they need no fence of the processor's. */
+    atomic_store_explicit(&state.interrupted_by, NOTHING_YET, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
     return uipc_records_wait() ? -ERESTART : 0;
 }
 
