@@ -27,6 +27,8 @@ from bench.results import Results, Spread, UnreadableError
 
 from unixipc.testing import DEADLINE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 QUEUE = "System V message queue"
 SIZES = (1, 64, 1024)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow
+
 LISTENER = """
 import json, os, pathlib
 import pytest
