@@ -14,7 +14,7 @@ _FLAGS = ["-std=c11", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC"]
 
 
 @cache
-def compiled(name: str) -> ctypes.CDLL:
+def compiled(name: str, *flags: str) -> ctypes.CDLL:
     """Compile a file of bench/c, or all files of a folder there, and load what comes out; its file is gone by then."""
     gcc = shutil.which("gcc")
     if gcc is None:
@@ -22,5 +22,5 @@ def compiled(name: str) -> ctypes.CDLL:
     sources = sorted((SOURCES / name).glob("*.c")) or [SOURCES / f"{name}.c"]
     with tempfile.TemporaryDirectory(prefix="unixipc-bench-") as folder:
         library = Path(folder) / f"{name}.so"
-        subprocess.run([gcc, *_FLAGS, "-o", library, *sources, "-lrt", "-pthread"], check=True)
+        subprocess.run([gcc, *_FLAGS, *flags, "-o", library, *sources, "-lrt", "-pthread"], check=True)
         return ctypes.CDLL(str(library))

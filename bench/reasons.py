@@ -128,7 +128,8 @@ REASONS = (
     ),
     Reason(
         "What a call from Python costs: to run the loop and the call, to read the arguments, and to make the object "
-        "that comes back. That is 50 to 200 ns for each, much of a quick system call and nothing of a slow one.",
+        "that comes back. That is 50 to 200 ns for each, much of a quick system call and nothing of a slow one. The "
+        "rows of the least from Python, where there are any, have nothing else.",
         rival="C",
         kind=Kind.CALL,
     ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+FLOOR = "the least from Python"
+"""A side that is nobody's: functions that make the system call and its result, and look at nothing else."""
+
 
 class Kind(StrEnum):
     """How a mechanism is measured."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyperf
 
-from bench.records import Kind, Measured, Row
+from bench.records import FLOOR, Kind, Measured, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +120,7 @@ class Results:
 
         What goes "64 at once" is held against what goes "64 in a row", where there is any.
         """
-        others = [other for other in self._jobs[job(row)] if not is_ours(other.side)]
+        others = [other for other in self._jobs[job(row)] if not is_ours(other.side) and other.side != FLOOR]
         alike = [other for other in others if _is_a_batch(other.side) == _is_a_batch(row.side)]
         return [self._rows[other] for other in alike or others]
 

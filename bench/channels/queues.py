@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import sysconfig
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.channels.loops import AtOnce, C, ChannelInC, InARow, InC
-from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Mechanism, Side, peer, text
+from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Functions, Mechanism, Side, peer, text
 from bench.channels.workshop import BATCH
-from bench.records import Kind
+from bench.compiling import compiled
+from bench.records import FLOOR, Kind
 from unixipc import posix, processes, sysv
 
 if TYPE_CHECKING:
@@ -19,21 +23,26 @@ if TYPE_CHECKING:
 _CALL = frozenset({Kind.CALL})
 _BATCHES = frozenset({Kind.CALL, Kind.THROUGHPUT})
 _BETWEEN_TWO = frozenset({Kind.ROUND_TRIP, Kind.THROUGHPUT})
+_LEAST = frozenset({Kind.CALL, Kind.ROUND_TRIP})
 _POLLS = 50
+_HEADER = Path(sysconfig.get_path("include"), "Python.h")
 _POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMIT_MSGQUEUE), whoever else has some
 
 
 def mechanisms() -> Iterator[Mechanism]:
     """Give them with what the limits of the present IPC namespace allow."""
     limits = processes.IpcLimits()
-    sides = _sides(_system_v, lambda size: (1, text(size)), _system_v_in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb)
+    sides = _sides(
+        "system_v", _system_v, lambda size: (1, text(size)), _system_v_in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb
+    )
     yield Mechanism("System V message queue", range(1, limits.msgmax + 1), sides)
     room = _POSIX_BYTES if limits.msg_max >= BATCH else 0  # for a batch; that for one message is there always
-    sides = _sides(_posix, lambda size: (text(size), 0), _posix_in_c, "posix_ipc", _posix_ipc, room)
+    sides = _sides("posix", _posix, lambda size: (text(size), 0), _posix_in_c, "posix_ipc", _posix_ipc, room)
     yield Mechanism("POSIX message queue", range(1, limits.msgsize_max + 1), sides)
 
 
 def _sides(
+    name: str,
     ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue],
     pair: Callable[[int], object],
     in_c: Callable[[Workshop, int], Channel],
@@ -47,11 +56,29 @@ def _sides(
         Side(f"unixipc, {NAME_OF_BATCH}", ours, AtOnce(), _BATCHES, room, message=pair),
         Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
+        *([Side(FLOOR, _called(name, ours), kinds=_LEAST)] if _HEADER.exists() else []),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
     )
     if peer(library) is None:
         return sides
     return (*sides, Side(library, theirs), Side(f"{library}, {NAME_OF_ROW}", theirs, InARow(), _CALL, room))
+
+
+def _called(
+    name: str, ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue]
+) -> Callable[[Workshop, int], Channel]:
+    """Give the least that calls from Python can cost: it needs the header that extensions are compiled with."""
+
+    def made(shop: Workshop, size: int) -> Channel:
+        handle = compiled("called", f"-I{_HEADER.parent}")._handle  # noqa: SLF001 - there is no other way to it
+        library = ctypes.PyDLL("called", handle=handle)  # which keeps the GIL
+        function = library[f"called_{name}"]
+        function.restype = ctypes.py_object
+        queue = ours(shop, size)
+        send, receive = function(queue.id if isinstance(queue, sysv.MessageQueue) else queue.fileno())
+        return Functions(send, receive)
+
+    return made
 
 
 def _polling(
