@@ -177,6 +177,7 @@ class Terminal:
         self.slave = os.dup(slave)
         self.before = termios.tcgetattr(slave)
         self.written = b""
+        self.waited_for = 0
 
         def execute() -> None:
             os.login_tty(slave)
@@ -186,12 +187,12 @@ class Terminal:
         os.close(slave)
 
     def read_until(self, wanted: bytes) -> None:
-        """Read on until this has come; what was read before does not count."""
-        begin = len(self.written)
-        while wanted not in self.written[begin:]:
+        """Read on until this has come, after what was waited for before."""
+        while (found := self.written.find(wanted, self.waited_for)) < 0:
             ready, _, _ = select.select([self.master], [], [], DEADLINE)
-            assert ready, self.written[begin:]
+            assert ready, self.written[self.waited_for :]
             self.written += os.read(self.master, 65536)
+        self.waited_for = found + len(wanted)
 
     def end(self) -> int | None:
         """Wait for its end, and see that the terminal is as before."""
@@ -234,12 +235,12 @@ def test_a_terminal_that_grows_or_shrinks_is_filled_anew(fork: Fork, populated: 
     assert terminal.end() == 0
 
 
-def test_the_terminal_is_given_back_while_it_is_stopped(fork: Fork) -> None:
+def test_by_ctrl_z_the_terminal_is_given_back_and_taken_again_afterwards(fork: Fork) -> None:
+    """Its process group is one that nobody could continue: so the kernel does not stop it, and it goes on at once."""
     terminal = Terminal(fork, "top", "--interval", "1h")
     terminal.read_until(b"q leaves")
     terminal.child.kill(signal.SIGTSTP)
     terminal.read_until(b"\x1b[?1049l")
-    terminal.child.kill(signal.SIGCONT)
     terminal.read_until(b"q leaves")
     os.write(terminal.master, b"q")
     assert terminal.end() == 0
