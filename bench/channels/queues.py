@@ -56,8 +56,8 @@ def _sides(
         Side(f"unixipc, {NAME_OF_BATCH}", ours, AtOnce(), _BATCHES, room, message=pair),
         Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
-        *([Side(FLOOR, _called(name, ours), kinds=_LEAST)] if _HEADER.exists() else []),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
+        *([Side(FLOOR, _called(name, ours), kinds=_LEAST)] if _HEADER.exists() else []),
     )
     if peer(library) is None:
         return sides
