@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import count_alone
 
 from unixipc import libc, signals
 
@@ -38,6 +39,7 @@ def test_a_process_is_seen_as_it_has_set_itself_up(fork: Fork, gate: Callable[[]
     ready, done = gate(), gate()
 
     def child() -> None:
+        count_alone()
         resource.setrlimit(resource.RLIMIT_SIGPENDING, (1234, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1]))
         for signum in range(1, libc.SIGRTMAX + 1):
             if signum in libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP}:
