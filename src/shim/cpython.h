@@ -20,6 +20,8 @@ struct uipc_module {
     PyObject *siginfo;    /* Siginfo, a subclass of RawSiginfo */
     PyObject *spare;      /* the Siginfo that was given out last */
     PyObject *signal_set; /* SignalSet */
+    PyObject *from_mask;  /* its constructor */
+    PyObject *mask; /* the name of its attribute: not made anew for each look, for the interpreter would keep it */
     PyObject *waited_for; /* the SignalSet of the last sigwaitinfo, and its mask */
     uint64_t waited_for_mask;
     unsigned int looks_to_skip;

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-PyDoc_STRVAR(use_doc, "use(name, thing, /)\n--\n\nGive the C what Python defines: Siginfo, SignalSet, failure.");
+PyDoc_STRVAR(use_doc,
+             "use(name, thing, /)\n--\n\nGive the C what Python defines: Siginfo, SignalSet, from_mask, failure.");
 
 static PyObject *use(PyObject *module, PyObject *args) {
     static const struct {
@@ -14,6 +15,7 @@ static PyObject *use(PyObject *module, PyObject *args) {
     } places[] = {
         {"Siginfo", offsetof(struct uipc_module, siginfo)},
         {"SignalSet", offsetof(struct uipc_module, signal_set)},
+        {"from_mask", offsetof(struct uipc_module, from_mask)},
         {"failure", offsetof(struct uipc_module, failure)},
     };
     const char *name;
@@ -58,6 +60,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->siginfo);
     Py_VISIT(state->spare);
     Py_VISIT(state->signal_set);
+    Py_VISIT(state->from_mask);
     Py_VISIT(state->waited_for);
     Py_VISIT(state->failure);
     Py_VISIT(state->fronted);

@@ -21,20 +21,23 @@ PyObject *uipc_sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_
     return uipc_call_twin(module, "sigqueue", args, count, names);
 }
 
-static bool mask_of(PyObject *set, uint64_t *mask) {
-    PyObject *const number = PyObject_GetAttrString(set, "mask");
+static bool mask_of(struct uipc_module *state, PyObject *set, uint64_t *mask) {
+    if (state->mask == NULL) {
+        state->mask = PyUnicode_InternFromString("mask");
+    }
+    PyObject *const number = state->mask == NULL ? NULL : PyObject_GetAttr(set, state->mask);
     *mask = number == NULL ? 0 : PyLong_AsUnsignedLongLong(number);
     Py_XDECREF(number);
     return PyErr_Occurred() == NULL;
 }
 
 PyObject *uipc_sigprocmask_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    PyObject *const signal_set = uipc_module(module)->signal_set;
+    struct uipc_module *const state = uipc_module(module);
     int how, result;
     uint64_t set = 0, before;
-    if ((count == 1 || (count == 2 && (PyObject *)Py_TYPE(args[1]) == signal_set)) && names == NULL &&
+    if ((count == 1 || (count == 2 && (PyObject *)Py_TYPE(args[1]) == state->signal_set)) && names == NULL &&
         uipc_are_ints(args, 1, &how)) {
-        if (count == 2 && !mask_of(args[1], &set)) {
+        if (count == 2 && !mask_of(state, args[1], &set)) {
             return NULL;
         }
         while ((result = uipc_sigprocmask(how, count == 2 ? &set : NULL, &before)) == -ERESTART) {
@@ -43,7 +46,7 @@ PyObject *uipc_sigprocmask_front(PyObject *module, PyObject *const *args, Py_ssi
             }
         }
         if (result == 0) {
-            return PyObject_CallMethod(signal_set, "from_mask", "K", (unsigned long long)before);
+            return PyObject_CallFunction(state->from_mask, "K", (unsigned long long)before);
         }
     }
     return uipc_call_twin(module, "sigprocmask", args, count, names);
@@ -75,7 +78,7 @@ static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
 static bool mask_to_wait_for(struct uipc_module *state, PyObject *set, uint64_t *mask) {
     if (set != state->waited_for) {
         uint64_t value;
-        if (!mask_of(set, &value)) {
+        if (!mask_of(state, set, &value)) {
             return false;
         }
         PyObject *const old = state->waited_for;

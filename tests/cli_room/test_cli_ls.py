@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 FEW = 3
+HUNDREDTH = f"the hundredth of {os.getpid()}"  # memfds belong to no namespace
 """How many of each kind of POSIX objects there are; of each System V kind there are ten times as many."""
 
 COLUMNS = {
@@ -79,7 +80,7 @@ def populated(ipc_namespace: processes.IpcLimits) -> Iterator[None]:
             stack.callback(messages.unlink)
             for _ in range(i):
                 messages.send(b"hello")
-        file = stack.enter_context(memory.MemoryFile.create(5000, name="the hundredth"))
+        file = stack.enter_context(memory.MemoryFile.create(5000, name=HUNDREDTH))
         assert 10 * FEW * 3 + FEW * 3 + 1 == 100
         assert file.fileno() >= 0
         yield
@@ -127,7 +128,7 @@ def test_json_agrees_with_proc_for_a_hundred_objects(unixipc: Command, populated
             inside = row["status"]
             assert (inside["max_messages"], inside["max_size"]) == (queue.status().max_messages, queue.max_size)
             assert (inside["messages"], row["size"]) == (int(row["name"][-1]), 5 * int(row["name"][-1]))
-    (memfd,) = (row for row in of_kind(found, "memfd") if row["name"] == "the hundredth")
+    (memfd,) = (row for row in of_kind(found, "memfd") if row["name"] == HUNDREDTH)
     assert memfd["size"] == 5000
 
 

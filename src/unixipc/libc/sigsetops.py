@@ -103,3 +103,4 @@ class SignalSet(AbstractSet[int]):
 _EVERY = sum(1 << (signum - 1) for signum in range(1, SIGRTMAX + 1) if signum not in _RESERVED)
 
 use("SignalSet", SignalSet)
+use("from_mask", SignalSet.from_mask)
