@@ -45,21 +45,8 @@ class Reason:
         )
 
 
-_NO_FRONTS = (
-    "The methods of a pipe's ends, and `libc.read` and `libc.write` below them, are Python functions over cffi: they "
-    "have timeouts, go on after signals, and say how much has gone. None of them has a front in C yet."
-)
-
-_WAITS = (
-    "A semaphore that is free is acquired by a front in C. To wait for one that is not takes a Python function over "
-    "cffi, each time."
-)
-
-_OF_TWO = Kind.ROUND_TRIP, Kind.THROUGHPUT
-
 REASONS = (
     Reason("The disk takes nearly all of the time, and as long as it likes.", mechanism="file, to the disk"),
-    *(Reason(_NO_FRONTS, mechanism=name) for name in ("pipe", "FIFO", "file")),
     Reason(
         "A `UnixSocket` is a `socket.socket`, and sends and receives by its methods: what is between them is chance.",
         rival="socket",
@@ -109,7 +96,6 @@ REASONS = (
         side=POLLING,
         cores=1,
     ),
-    *(Reason(_WAITS, kind=kind, mechanism="POSIX shared memory + semaphore") for kind in _OF_TWO),
     Reason(
         "A slice of a memoryview is an object of its own, from which the bytes are made. An mmap makes them in one "
         "step. A view that is kept for the place of a message needs no slice.",
