@@ -239,6 +239,7 @@ def test_here():
 @pytest.mark.parametrize(
     ("arguments", "lines"), [([], "2, 5"), (["--fork-tests"], "2, 5")], ids=["here", "in children"]
 )
+@pytest.mark.slow  # where coverage is installed
 def test_coverage_counts_lines_run_in_children(
     run: Callable[..., pytest.RunResult], pytester: pytest.Pytester, arguments: list[str], lines: str
 ) -> None:
