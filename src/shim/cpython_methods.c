@@ -49,8 +49,6 @@ struct fronted {
     PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
 
-static void fronted_dealloc(PyObject *self);
-
 static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(void *)object; }
 
 static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
@@ -94,20 +92,6 @@ static bool waits_for_ever(PyObject *const *args, Py_ssize_t count, Py_ssize_t p
                PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "timeout") == 0;
     }
     return count <= place || (count == place + 1 && args[place] == Py_None);
-}
-
-/* Call the front of a call with arguments that are owned meanwhile; the last ones may be NULL for none. */
-static PyObject *call_front(uipc_front *front, PyObject *self, PyObject *first, PyObject *second, PyObject *third) {
-    PyObject *const args[] = {first, second, third};
-    const Py_ssize_t count = third == NULL ? 2 : 3;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_INCREF(args[i]);
-    }
-    PyObject *const result = front(module_of(self), args, count, NULL);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_DECREF(args[i]);
-    }
-    return result;
 }
 
 /* Whether the exception is an OSError with this errno, which is then cleared. */
@@ -242,8 +226,9 @@ static PyObject *sysv_operate(PyObject *self, PyObject *const *args, Py_ssize_t 
     struct fronted *const semaphores = fronted_of(self);
     if (is_open(semaphores) && count <= UIPC_SOPS && waits_for_ever(args, count, count, names)) {
         PyObject *const operations = operations_of(args, count);
-        PyObject *const done =
-            operations == NULL ? NULL : call_front(uipc_semop_front, self, semaphores->id, operations, NULL);
+        PyObject *const args_of_call[] = {Py_NewRef(semaphores->id), operations};
+        PyObject *const done = operations == NULL ? NULL : uipc_semop_front(module_of(self), args_of_call, 2, NULL);
+        Py_DECREF(args_of_call[0]);
         Py_XDECREF(operations);
         if (done != NULL || (PyErr_Occurred() && !was_error(EINTR))) {
             return done;

@@ -955,3 +955,18 @@ def test_a_handler_that_other_code_saved_and_put_back_by_the_signal_module_count
         assert counter.value == 4
 
     fork(child).result()
+
+
+def test_an_offset_is_asked_for_once() -> None:
+    class Changing:
+        def __init__(self) -> None:
+            self.answers = iter([8, 2**40])
+
+        def __index__(self) -> int:
+            return next(self.answers)
+
+    memory = libc.mmap(None, PAGE, BOTH, SHARED)
+    handler: Any = libc.CountHandler(memory, Changing())  # type: ignore[arg-type]
+    assert handler.argument == memory.address + 8
+    del handler
+    libc.munmap(memory)

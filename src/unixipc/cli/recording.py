@@ -8,14 +8,14 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
+from unixipc._closing import Closing
 from unixipc.cli.objects import Kind
 from unixipc.cli.sampling import Moment, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
 HEAD = json.dumps({"record": "unixipc top", "version": 1})
 """The line before those of a run."""
@@ -68,7 +68,7 @@ def _sample(row: dict[str, Any]) -> Sample:
     return Sample(**kept | lists | {"kind": Kind(kept["kind"])})
 
 
-class Recorder:
+class Recorder(Closing):
     """Appends moments to a file, each by one write: what was written stays, however the program ends.
 
     A file that has something else in it is left alone: RecordError.
@@ -103,12 +103,8 @@ class Recorder:
         with self._told():
             self._write(line(moment).encode())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the record."""
         os.close(self._fd)
 
 

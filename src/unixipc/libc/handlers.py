@@ -89,8 +89,9 @@ class CounterHandler(ReadyHandler):
             memory, offset = _counters.take()
             loan = None
         else:
+            offset = index(offset)  # once: another call might give another number
             loan = _borrowed(memory, offset)
-        self._make(kind, memory.address + index(offset))
+        self._make(kind, memory.address + offset)
         object.__setattr__(self, "_memory", memory)
         object.__setattr__(self, "_loan", loan)
 
@@ -99,7 +100,6 @@ def _borrowed(memory: Memory, offset: int) -> object:
     """Pin memory that somebody gave for a counter."""
     if not isinstance(memory, Memory):
         raise TypeError(f"a handler counts in a Mapping or an Attachment, not in {memory!r}")
-    offset = index(offset)
     loan = ffi.from_buffer(memory)
     if memory.readonly:
         raise ValueError(f"a handler cannot count in {memory!r}")

@@ -7,13 +7,13 @@ import os
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from unixipc._closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
 
 
-class Journal:
+class Journal(Closing):
     """A file in memory that outlives its writer: nothing has to be read while the child runs, or else it would wait.
 
     Records are tuples of plain data (numbers, texts, lists, tuples, dictionaries). What else they hold goes as text.
@@ -54,14 +54,6 @@ class Journal:
     def close(self) -> None:
         """Forget the records."""
         os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _PlainPickler(pickle.Pickler):
