@@ -617,8 +617,14 @@ def test_a_child_in_a_pid_namespace_of_its_own_works_and_ends_with_its_parent(fo
         libc.pause()
 
     def orphan() -> None:
+        def is_up() -> None:
+            libc.write(tells, b"!")
+            libc.pause()
+
         libc.unshare(libc.CLONE_NEWPID)
-        with processes.fork(libc.pause) as child:
+        hears, tells = os.pipe()
+        with processes.fork(is_up) as child:
+            os.read(hears, 1)  # one whose parent ends before that exits by itself
             libc.write(writes, str(child.pid).encode())
             libc.pause()
 
