@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +49,19 @@ def block() -> Iterator[Callable[..., object]]:
         with suppress(BlockingIOError):  # sigpending() tells of the signal of a deleted timer, which never comes
             libc.sigtimedwait(left, 0)
     libc.sigprocmask(libc.SIG_SETMASK, before)
+
+
+class Strike:
+    """A signal for this process that no bytecode has looked at when the attribute has been read: all of it is C."""
+
+    _as_parameter_ = 0
+    by_sigint = property(partial(ctypes.CDLL(None).kill, os.getpid(), signal.SIGINT))
+
+
+@pytest.fixture
+def strike() -> Strike:
+    """Have signals strike where a line of Python that sends one would see it handled."""
+    return Strike()
 
 
 @pytest.fixture

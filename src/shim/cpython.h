@@ -26,6 +26,7 @@ struct uipc_module {
     uint64_t waited_for_mask;
     unsigned int looks_to_skip;
     PyObject *failure;       /* _check.failure */
+    PyObject *restore;       /* the name of the method that a Restoring calls */
     PyObject *fronted;       /* the type Fronted */
     PyObject *twin_methods;  /* module and qualified name -> the Python function behind the front of a method */
     PyObject *method_fronts; /* front -> that function */
@@ -41,6 +42,7 @@ int uipc_add_semaphore(PyObject *module);
 int uipc_add_siginfo(PyObject *module);
 int uipc_add_fronts(PyObject *module);
 int uipc_add_methods(PyObject *module);
+int uipc_add_restoring(PyObject *module);
 
 /* Run the handlers of all recorded signals: 0, or -1 with the exception of one. */
 int uipc_run_handlers(PyObject *module);

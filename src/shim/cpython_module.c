@@ -44,7 +44,8 @@ static PyMethodDef functions[] = {
 static int execute(PyObject *module) {
     const bool added = uipc_add_siginfo(module) == 0 && uipc_add_dispatcher(module) == 0 &&
                        uipc_add_memory(module) == 0 && uipc_add_fronts(module) == 0 && uipc_add_library(module) == 0 &&
-                       uipc_add_semaphore(module) == 0 && uipc_add_methods(module) == 0;
+                       uipc_add_semaphore(module) == 0 && uipc_add_methods(module) == 0 &&
+                       uipc_add_restoring(module) == 0;
     return added ? PyModule_AddFunctions(module, functions) : -1;
 }
 

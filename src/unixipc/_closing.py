@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from unixipc._cpython import Restoring
 
 
-class Closing:
+class Closing(Restoring):
     """An object that leaving its with-block closes."""
 
     __slots__ = ()
@@ -21,9 +20,7 @@ class Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, story: TracebackType | None
-    ) -> None:
+    def _restore(self) -> None:
         self.close()
 
 

@@ -435,7 +435,7 @@ class SemaphoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts(self) -> None:
-        assert {semaphore.value for semaphore in (*self.handles, *self.places)} == {self.count}
+        assert {handle.value for handle in self.handles} == {place.value for place in self.places} == {self.count}
 
     def teardown(self) -> None:
         self.handles[0].unlink()

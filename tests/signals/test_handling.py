@@ -7,6 +7,7 @@ import signal
 import threading
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,16 @@ from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from conftest import Strike
 
     from unixipc.testing.plugin import Fork
 
 HUP, INT, USR1, USR2, TERM = libc.SIGHUP, libc.SIGINT, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM
 RT = libc.SIGRTMIN
 SOME = {HUP, USR1, USR2, RT}
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 def _mask() -> libc.SignalSet:
@@ -164,6 +169,54 @@ def test_a_handler_that_raises_at_any_moment_leaves_the_mask_and_the_actions_alo
         return wrong
 
     assert fork(child).result() == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        partial(signals.blocked, {USR2}),
+        partial(signals.handling, {USR1, RT}, id),
+        partial(signals.counting, {USR1, RT}),
+        partial(signals.stopping, {USR1, RT}),
+        partial(signals.terminating, {USR1, RT}),
+    ],
+    ids=["blocked", "handling", "counting", "stopping", "terminating"],
+)
+def test_a_handler_that_raises_just_when_a_block_is_left_leaves_nothing_of_it(
+    strike: Strike, block: Callable[[], AbstractContextManager[object]], foreign: dict[int, libc.Sigaction]
+) -> None:
+    """That a method of the block's would begin is the moment; the exception is kept, and so is what it refers to."""
+
+    class RaisedError(Exception):
+        """What the handler raises."""
+
+    def fail(*_: object) -> None:
+        raise RaisedError
+
+    descriptors = sorted(DESCRIPTORS.iterdir())
+    with signals.handling(INT, fail):
+        before = _mask()
+        raised = []
+        for _ in range(3):
+            with pytest.raises(RaisedError) as caught, block(), block():
+                _ = strike.by_sigint
+            raised.append(caught)
+            assert (_actions(), _mask()) == (foreign, before)
+            assert sorted(DESCRIPTORS.iterdir()) == descriptors
+
+
+@pytest.mark.parametrize("block", [signals.blocked, partial(signals.handling, USR1, id), signals.stopping])
+def test_a_block_can_be_entered_again_but_not_within_itself(
+    block: Callable[[], AbstractContextManager[object]], foreign: dict[int, libc.Sigaction]
+) -> None:
+    one, before = block(), (_actions(), _mask())
+    for _ in range(2):
+        with one:
+            within = _actions(), _mask()
+            with pytest.raises(RuntimeError, match="already: make another"), one:
+                pytest.fail("it was entered")
+            assert (_actions(), _mask()) == within
+        assert (_actions(), _mask()) == before
 
 
 def test_blocked_is_of_the_calling_thread_alone() -> None:

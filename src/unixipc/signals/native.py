@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from unixipc import libc
-from unixipc.signals.handling import handling
+from unixipc.signals.handling import Handling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from unixipc.libc.arguments import Path
     from unixipc.signals.arguments import Signals
+
+_H = TypeVar("_H", bound=libc.NativeHandler)
 
 
 def load_handler(library: Path | None, symbol: str | bytes) -> libc.NativeHandler:
@@ -40,39 +41,31 @@ def _is_code(address: int) -> bool:
     )
 
 
-@contextmanager
 def counting(
     signals: Signals, *, mask: Iterable[int] = (), flags: int = libc.SA_RESTART
-) -> Iterator[libc.CountHandler]:
+) -> Handling[libc.CountHandler]:
     """Count the deliveries of signals, of several together, on whichever thread and in all children forked later."""
-    counter = libc.CountHandler()
-    with handling(signals, counter, mask=mask, flags=flags):
-        yield counter
+    return _installed(libc.CountHandler(), signals, mask, flags)
 
 
-@contextmanager
-def flagging(signals: Signals, *, mask: Iterable[int] = (), flags: int = libc.SA_RESTART) -> Iterator[libc.FlagHandler]:
+def flagging(signals: Signals, *, mask: Iterable[int] = (), flags: int = libc.SA_RESTART) -> Handling[libc.FlagHandler]:
     """Note which of the signals came last: `if flag: ...` in a loop, `flag.clear()` to wait for the next."""
-    flag = libc.FlagHandler()
-    with handling(signals, flag, mask=mask, flags=flags):
-        yield flag
+    return _installed(libc.FlagHandler(), signals, mask, flags)
 
 
-@contextmanager
 def recording(
     signals: Signals, fd: int, *, mask: Iterable[int] = (), flags: int = libc.SA_RESTART
-) -> Iterator[libc.RecordHandler]:
+) -> Handling[libc.RecordHandler]:
     """Write the siginfo_t of each delivery to a descriptor, which must stay open: `Siginfo(os.read(end, 128))`."""
-    recorder = libc.RecordHandler(fd)
-    with handling(signals, recorder, mask=mask, flags=flags | libc.SA_SIGINFO):
-        yield recorder
+    return _installed(libc.RecordHandler(fd), signals, mask, flags | libc.SA_SIGINFO)
 
 
-@contextmanager
 def exiting(
     signals: Signals, status: int, *, mask: Iterable[int] = (), flags: int = libc.SA_RESTART
-) -> Iterator[libc.ExitHandler]:
+) -> Handling[libc.ExitHandler]:
     """Have a signal end the process at once with a status, by _exit(2): also a fault, and also within a long C call."""
-    end = libc.ExitHandler(status)
-    with handling(signals, end, mask=mask, flags=flags):
-        yield end
+    return _installed(libc.ExitHandler(status), signals, mask, flags)
+
+
+def _installed(handler: _H, signals: Signals, mask: Iterable[int], flags: int) -> Handling[_H]:
+    return Handling(signals, libc.Sigaction(handler, mask, flags), lambda _: handler)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline, failure
+from unixipc._closing import Closing
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.handling import EVERY, blocked
 from unixipc.signals.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from unixipc.signals.arguments import Signals
 
 
@@ -53,7 +52,7 @@ def _check_thread() -> None:
         raise ValueError("a receiver is made and closed on the main thread only")
 
 
-class Receiver:
+class Receiver(Closing):
     """A subscription to signals: an iterator of their `Siginfo`, which loses none and may be read by any thread.
 
     It is made and closed on the main thread. Several can hold the same signal, and each gets all of them. The signals
@@ -175,17 +174,6 @@ class Receiver:
             finally:
                 self._unread.close()
                 self._send_again()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self._queue)} unread"

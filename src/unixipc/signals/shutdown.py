@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
 from unixipc._check import Deadline
 from unixipc.signals.arguments import signal_set
-from unixipc.signals.handling import EVERY, blocked, handling
+from unixipc.signals.handling import EVERY, Handling, blocked
 from unixipc.signals.knowledge import DefaultAction, describe
 from unixipc.signals.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from unixipc.signals.arguments import Signals
 
@@ -63,8 +63,29 @@ class Stop:
             self._wakeup.set()
 
 
-@contextmanager
-def stopping(signals: Signals = (libc.SIGTERM, libc.SIGINT)) -> Iterator[Stop]:
+class _Stopping(Handling[Stop]):
+    """A block with a Stop, whose waiters go on at its end."""
+
+    def __init__(self, signals: Signals) -> None:
+        super().__init__(signals, libc.Sigaction(self._set, flags=_ONCE), lambda _: self._stop)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self._signals)
+
+    def __enter__(self) -> Stop:
+        self._refuse_nesting()
+        self._stop = Stop()
+        return super().__enter__()
+
+    def _set(self, signum: int, info: libc.Siginfo) -> None:
+        self._stop._set(signum, info)
+
+    def _restore(self) -> None:
+        super()._restore()
+        self._stop._wakeup.close()
+
+
+def stopping(signals: Signals = (libc.SIGTERM, libc.SIGINT)) -> Handling[Stop]:
     """Note signals instead of ending by them.
 
         with stopping() as stop:
@@ -73,16 +94,10 @@ def stopping(signals: Signals = (libc.SIGTERM, libc.SIGINT)) -> Iterator[Stop]:
 
     The same signal a second time has its default action, so that a program that does not stop can be ended.
     """
-    stop = Stop()
-    try:
-        with handling(signals, stop._set, flags=_ONCE):
-            yield stop
-    finally:
-        stop._wakeup.close()
+    return _Stopping(signals)
 
 
-@contextmanager
-def terminating(signals: Signals = (libc.SIGTERM, libc.SIGHUP)) -> Iterator[None]:
+def terminating(signals: Signals = (libc.SIGTERM, libc.SIGHUP)) -> Handling[None]:
     """Raise `Terminated` in the main thread at the first of the signals, so that `finally` and atexit do their work.
 
     The same signal a second time has its default action. To end as the signal would have ended the program, which the
@@ -92,8 +107,7 @@ def terminating(signals: Signals = (libc.SIGTERM, libc.SIGHUP)) -> Iterator[None
     def terminate(_: int, info: libc.Siginfo) -> None:
         raise Terminated(info)
 
-    with handling(signals, terminate, flags=_ONCE):
-        yield
+    return Handling(signals, libc.Sigaction(terminate, flags=_ONCE), lambda _: None)
 
 
 def trap(action: Callable[[], object], signals: Signals = (libc.SIGTERM, libc.SIGHUP, libc.SIGINT)) -> None:

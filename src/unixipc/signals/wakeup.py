@@ -86,6 +86,10 @@ class Wakeup:
                 else:
                     os.close(self._fd)
 
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it was never quite made
+            self.close()
+
     def own(self) -> None:
         """Get a child of fork its own; a signal that comes before the hook below must not set the parent's."""
         if self._owner != os.getpid():
