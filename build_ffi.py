@@ -24,6 +24,9 @@ ffibuilder.set_source(
     include_dirs=[str(SHIM)],
     libraries=["dl", "rt", "pthread"],  # where dlopen(3), mq_open(3) and sem_open(3) live before glibc 2.34
     define_macros=[("_GNU_SOURCE", "1"), ("Py_LIMITED_API", "0x030b0000")],
-    extra_compile_args=["-fvisibility=hidden"],  # or each call from file to file would look its function up
+    extra_compile_args=[
+        "-fvisibility=hidden",  # or each call from file to file would look its function up
+        "-fno-plt",  # calls into libraries go there at once, not by way of a table of jumps
+    ],
     py_limited_api=True,
 )

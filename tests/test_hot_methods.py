@@ -81,7 +81,11 @@ def uses(thing: Any) -> list[Callable[..., Any]]:
     if isinstance(thing, sysv.SemaphoreSet):
         return [lambda *more: thing.operate((0, -1), *more), lambda *more: thing.operate((0, 1), (1, 1), *more)]
     if isinstance(thing, (sysv.MessageQueue, posix.MessageQueue)):
-        return [lambda *more: thing.send(b"text", *more), thing.receive]
+        return [
+            lambda *more: thing.send(b"text", *more),
+            thing.receive,
+            lambda *more: (thing.send(b"text"), thing.receive_many(3, *more)),
+        ]
     return [thing.acquire, thing.release]
 
 
@@ -107,11 +111,13 @@ def test_every_twin_has_a_front_in_each_class_that_has_it() -> None:
     hot: list[Any] = [
         sysv.MessageQueue.send,
         sysv.MessageQueue.receive,
+        sysv.MessageQueue.receive_many,
         sysv.SetMember.acquire,
         sysv.SetMember.release,
         sysv.SemaphoreSet.operate,
         posix.MessageQueue.send,
         posix.MessageQueue.receive,
+        posix.MessageQueue.receive_many,
         posix.Semaphore.acquire,
         posix.Semaphore.release,
         posix.UnnamedSemaphore.acquire,
@@ -230,7 +236,7 @@ def test_a_subclass_overrides_a_method_and_asks_for_the_one_below(make: Callable
 
     class Telling(type(thing)):  # type: ignore[misc]
         def __getattribute__(self, name: str) -> Any:
-            if name in ("send", "receive", "acquire", "release", "operate"):
+            if name in ("send", "receive", "receive_many", "acquire", "release", "operate"):
                 asked.append(name)
             return super().__getattribute__(name)
 
@@ -337,7 +343,7 @@ def test_arguments_that_there_are_not_are_named(make: Callable[[str], Any], kind
     for use in uses(thing := make(kind)):
         with pytest.raises((TypeError, ValueError)):
             use("a", "b", "c", "d", "e", "f", "g", "h")
-    for name in ("send", "receive", "acquire", "release", "operate"):
+    for name in ("send", "receive", "receive_many", "acquire", "release", "operate"):
         if hasattr(thing, name):
             with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
                 getattr(thing, name)(nothing=1)
@@ -379,6 +385,47 @@ def test_memory_cannot_be_resized_while_a_message_is_received_into_it(
         thread.join()
         memory.append(0)
         assert memory[:4] == b"text"
+
+
+@ways
+@pytest.mark.parametrize("count", [0, -1, 2**70, -(2**70), None, "5", 1.5, Closing])
+def test_so_many_messages_cannot_be_received(make: Callable[[str], Any], count: Any) -> None:
+    for kind in ("sysv queue", "posix queue"):
+        queue = make(kind)
+        queue.send(b"text")
+        if count == 2**70:
+            assert len(queue.receive_many(count)) == 1
+        else:
+            with pytest.raises((TypeError, ValueError)):
+                queue.receive_many(Closing(queue, 1) if count is Closing else count)
+            assert queue.status().messages == 1
+
+
+# -- while it waits --
+
+
+@ways
+@pytest.mark.parametrize("kind", ["sysv queue", "posix queue"])
+def test_a_receiver_that_had_to_wait_still_takes_what_is_there_and_does_not_wait_where_it_must_not(
+    make: Callable[[str], Any], fork: Fork, kind: str
+) -> None:
+    """After a wait the front does not look first for a while, but where the call must not wait."""
+    queue = make(kind)
+
+    def send() -> None:
+        queue.send(b"text")
+
+    for round_ in range(3):
+        child = fork(lambda: (os.sched_yield(), send()))
+        assert b"text" in queue.receive()
+        child.result()
+        for _ in range(round_ * 4):
+            queue.send(b"text")
+            assert b"text" in queue.receive()
+        with pytest.raises(OSError, match=r"timed out|No message"):
+            queue.receive(timeout=0)
+        send()
+        assert len(queue.receive_many(3)) == 1
 
 
 # -- while it waits --

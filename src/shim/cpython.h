@@ -9,6 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
+ * times either: they save the vain look. */
+struct uipc_looks {
+    unsigned int to_skip;
+};
+enum { UIPC_LOOKS_TO_SKIP = 8 };
+static inline bool uipc_looks_first(struct uipc_looks *looks) {
+    return looks == NULL || looks->to_skip == 0 || looks->to_skip-- == 0;
+}
+static inline void uipc_looked_in_vain(struct uipc_looks *looks) {
+    if (looks != NULL) {
+        looks->to_skip = UIPC_LOOKS_TO_SKIP;
+    }
+}
+
 struct uipc_module {
     PyObject *handlers;   /* signum -> callable */
     PyObject *raw;        /* the type RawSiginfo */
@@ -24,7 +39,7 @@ struct uipc_module {
     PyObject *mask; /* the name of its attribute: not made anew for each look, for the interpreter would keep it */
     PyObject *waited_for; /* the SignalSet of the last sigwaitinfo, and its mask */
     uint64_t waited_for_mask;
-    unsigned int looks_to_skip;
+    struct uipc_looks looks_for_signals;
     PyObject *failure;       /* _check.failure */
     PyObject *restore;       /* the name of the method that a Restoring calls */
     PyObject *fronted;       /* the type Fronted */
@@ -124,7 +139,8 @@ struct uipc_wanted {
     int64_t msgtyp;
     int msgflg;
     bool waits;
-    unsigned int polls; /* how often to look again, yielding, before it sleeps */
+    unsigned int polls;       /* how often to look again, yielding, before it sleeps */
+    struct uipc_looks *looks; /* NULL: it always looks first */
 };
 PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *text, int msgflg, bool waits);
 PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted);
@@ -139,7 +155,7 @@ int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t n
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
 PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *text, unsigned int prio);
-PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls);
+PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls, struct uipc_looks *looks);
 uipc_front uipc_mq_timedsend_front;
 uipc_front uipc_mq_timedreceive_front;
 uipc_front uipc_mq_send_many_front;

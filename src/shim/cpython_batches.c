@@ -2,6 +2,8 @@
  * V queue and its priority in a POSIX one. */
 #include "cpython.h"
 
+#include "internal.h"
+
 #include <string.h>
 
 bool uipc_as_int64(PyObject *object, int64_t *number) {
@@ -70,7 +72,7 @@ bool uipc_batch_of(PyObject *messages, int text_at, struct uipc_batch *batch) {
     return true;
 }
 
-PyObject *uipc_pair(PyObject *first, PyObject *second) {
+UIPC_HOT PyObject *uipc_pair(PyObject *first, PyObject *second) {
     PyObject *const pair = first == NULL || second == NULL ? NULL : PyTuple_New(2);
     if (pair == NULL) {
         Py_XDECREF(first);

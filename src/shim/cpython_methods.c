@@ -17,7 +17,7 @@ struct known {
     int value;
 };
 
-static bool is_known_int(PyObject *object, struct known *known, int *value) {
+UIPC_HOT static bool is_known_int(PyObject *object, struct known *known, int *value) {
     if (object != known->object) {
         int number;
         if (object == NULL || !uipc_are_ints(&object, 1, &number)) {
@@ -46,23 +46,24 @@ struct fronted {
     PyObject *polls; /* NULL for none */
     PyObject *packets;
     struct known known_id, known_size, known_number, known_fd;
+    struct uipc_looks looks;
     PyObject *name; /* for no front: but in a dict of the object's, it would slow each look for a method down */
 };
 
 static struct fronted *fronted_of(PyObject *object) { return (struct fronted *)(void *)object; }
 
-static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
+UIPC_HOT static bool is_open(const struct fronted *object) { return object->id != NULL && object->closed == Py_False; }
 
-static bool has_descriptor(struct fronted *object, int *fd) {
+UIPC_HOT static bool has_descriptor(struct fronted *object, int *fd) {
     return is_known_int(object->fd, &object->known_fd, fd) && *fd >= 0;
 }
 
-static unsigned int polls_of(const struct fronted *queue) {
+UIPC_HOT static unsigned int polls_of(const struct fronted *queue) {
     int polls = 0;
     return queue->polls != NULL && uipc_are_ints(&queue->polls, 1, &polls) && polls > 0 ? (unsigned int)polls : 0;
 }
 
-static bool has_size(struct fronted *queue, size_t *size) {
+UIPC_HOT static bool has_size(struct fronted *queue, size_t *size) {
     int value;
     const bool has_one = is_known_int(queue->size, &queue->known_size, &value) && value >= 0;
     *size = has_one ? (size_t)value : 0;
@@ -73,7 +74,7 @@ static void fronted_dealloc(PyObject *self);
 
 /* A method of a class that is not made here is not told its module; the type Fronted, which all objects have below
  * theirs, knows it. */
-static PyObject *module_of(PyObject *self) {
+UIPC_HOT static PyObject *module_of(PyObject *self) {
     struct fronted *const object = fronted_of(self);
     if (object->module == NULL) {
         PyTypeObject *type = Py_TYPE(self);
@@ -86,7 +87,7 @@ static PyObject *module_of(PyObject *self) {
 }
 
 /* Whether the only keyword, and whatever stands at the place of the timeout, is the timeout None. */
-static bool waits_for_ever(PyObject *const *args, Py_ssize_t count, Py_ssize_t place, PyObject *names) {
+UIPC_HOT static bool waits_for_ever(PyObject *const *args, Py_ssize_t count, Py_ssize_t place, PyObject *names) {
     if (names != NULL) {
         return count <= place && PyTuple_Size(names) == 1 && args[count] == Py_None &&
                PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "timeout") == 0;
@@ -142,11 +143,12 @@ static PyObject *call_twin(const char *name, PyObject *self, PyObject *const *ar
 
 #define SYSV_SEND "unixipc.sysv.queues.MessageQueue.send"
 #define SYSV_RECEIVE "unixipc.sysv.queues.MessageQueue.receive"
+#define SYSV_RECEIVE_MANY "unixipc.sysv.queues.MessageQueue.receive_many"
 #define SYSV_ACQUIRE "unixipc.sysv.semaphores.SetMember.acquire"
 #define SYSV_RELEASE "unixipc.sysv.semaphores.SetMember.release"
 #define SYSV_OPERATE "unixipc.sysv.semaphores.SemaphoreSet.operate"
 
-static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     int msqid;
     int64_t mtype = 1;
@@ -160,9 +162,9 @@ static PyObject *sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t cou
     return call_twin(SYSV_SEND, self, args, count, names);
 }
 
-static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
-    struct uipc_wanted wanted = {.waits = true, .polls = polls_of(queue)};
+    struct uipc_wanted wanted = {.waits = true, .polls = polls_of(queue), .looks = &queue->looks};
     const bool selects = count == 1 && args[0] != Py_None;
     if (is_open(queue) && has_size(queue, &wanted.msgsz) && is_known_int(queue->id, &queue->known_id, &wanted.msqid) &&
         count <= 1 && waits_for_ever(args, count, 1, names) &&
@@ -175,37 +177,57 @@ static PyObject *sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t 
     return call_twin(SYSV_RECEIVE, self, args, count, names);
 }
 
-/* Do the usual operation of a semaphore: true when it is done, or an exception that the twin must not change. */
-static bool is_changed(PyObject *self, short change) {
+/* Whether all that a method of several messages was given is how many, and nothing is to be done in Python before. */
+static bool is_plain_count(struct fronted *queue, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    int most;
+    return count == 1 && names == NULL && uipc_are_ints(args, 1, &most) && most > 0 && polls_of(queue) == 0;
+}
+
+static PyObject *sysv_receive_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    if (is_open(queue) && queue->size != NULL && is_plain_count(queue, args, count, names)) {
+        PyObject *const args_of_call[] = {Py_NewRef(queue->id), Py_NewRef(queue->size), args[0]};
+        PyObject *const received = uipc_msgrcv_many_front(module_of(self), args_of_call, 3, NULL);
+        Py_DECREF(args_of_call[0]);
+        Py_DECREF(args_of_call[1]);
+        if (received != NULL || !(was_error(EINTR) || was_error(E2BIG))) {
+            return received;
+        }
+    }
+    return call_twin(SYSV_RECEIVE_MANY, self, args, count, names);
+}
+
+/* Do the usual operation of a semaphore: None, or NULL with an exception that the twin must not change, or without one
+ * where it is the twin's. */
+UIPC_HOT static PyObject *changed(PyObject *self, short change) {
     PyObject *const module = module_of(self);
     struct fronted *const semaphore = fronted_of(self);
     int semid;
     int number;
     if (!is_open(semaphore) || !is_known_int(semaphore->id, &semaphore->known_id, &semid) ||
         !is_known_int(semaphore->number, &semaphore->known_number, &number) || number < 0 || number > USHRT_MAX) {
-        return false;
+        return NULL;
     }
     struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
     const int result = uipc_operate(module, semid, &sop, 1);
+    if (result >= 0) {
+        Py_RETURN_NONE;
+    }
     if (result == -EIDRM) {
         uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isi[(iii)]", EIDRM, "semop", semid, number,
                                               (int)change, 0));
     }
-    return result >= 0 || PyErr_Occurred();
+    return NULL;
 }
 
-static PyObject *sysv_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    if (count == 0 && waits_for_ever(args, count, 0, names) && is_changed(self, -1)) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    }
-    return call_twin(SYSV_ACQUIRE, self, args, count, names);
+UIPC_HOT static PyObject *sysv_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const done = count == 0 && waits_for_ever(args, count, 0, names) ? changed(self, -1) : NULL;
+    return done != NULL || PyErr_Occurred() ? done : call_twin(SYSV_ACQUIRE, self, args, count, names);
 }
 
-static PyObject *sysv_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    if (count == 0 && names == NULL && is_changed(self, 1)) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    }
-    return call_twin(SYSV_RELEASE, self, args, count, names);
+UIPC_HOT static PyObject *sysv_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const done = count == 0 && names == NULL ? changed(self, 1) : NULL;
+    return done != NULL || PyErr_Occurred() ? done : call_twin(SYSV_RELEASE, self, args, count, names);
 }
 
 /* Operations as semop(2) has them, of pairs: the caller owns the tuple. */
@@ -241,10 +263,11 @@ static PyObject *sysv_operate(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 #define POSIX_SEND "unixipc.posix.queues.MessageQueue.send"
 #define POSIX_RECEIVE "unixipc.posix.queues.MessageQueue.receive"
+#define POSIX_RECEIVE_MANY "unixipc.posix.queues.MessageQueue.receive_many"
 #define POSIX_ACQUIRE "unixipc.posix.semaphores._Acquirable.acquire"
 #define POSIX_RELEASE "unixipc.posix.semaphores._Acquirable.release"
 
-static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     int mqdes;
     int priority = 0;
@@ -258,12 +281,12 @@ static PyObject *posix_send(PyObject *self, PyObject *const *args, Py_ssize_t co
     return call_twin(POSIX_SEND, self, args, count, names);
 }
 
-static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const queue = fronted_of(self);
     int mqdes;
     size_t size;
     if (has_descriptor(queue, &mqdes) && has_size(queue, &size) && waits_for_ever(args, count, 0, names)) {
-        PyObject *const received = uipc_mq_receive_text(module_of(self), mqdes, size, polls_of(queue));
+        PyObject *const received = uipc_mq_receive_text(module_of(self), mqdes, size, polls_of(queue), &queue->looks);
         if (received != NULL || (PyErr_Occurred() && !goes_on(self))) {
             return received;
         }
@@ -271,7 +294,22 @@ static PyObject *posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t
     return call_twin(POSIX_RECEIVE, self, args, count, names);
 }
 
-static PyObject *posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+static PyObject *posix_receive_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct fronted *const queue = fronted_of(self);
+    int mqdes;
+    if (has_descriptor(queue, &mqdes) && queue->size != NULL && is_plain_count(queue, args, count, names)) {
+        PyObject *const args_of_call[] = {Py_NewRef(queue->fd), Py_NewRef(queue->size), args[0]};
+        PyObject *const received = uipc_mq_receive_many_front(module_of(self), args_of_call, 3, NULL);
+        Py_DECREF(args_of_call[0]);
+        Py_DECREF(args_of_call[1]);
+        if (received != NULL || !goes_on(self)) {
+            return received;
+        }
+    }
+    return call_twin(POSIX_RECEIVE_MANY, self, args, count, names);
+}
+
+UIPC_HOT static PyObject *posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     PyObject *const sem = fronted_of(self)->sem;
     if (sem != NULL && count == 0 && waits_for_ever(args, count, 0, names)) {
         Py_INCREF(sem); /* close() lets go of it */
@@ -284,7 +322,7 @@ static PyObject *posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t
     return call_twin(POSIX_ACQUIRE, self, args, count, names);
 }
 
-static PyObject *posix_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *posix_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     uint64_t address;
     if (count == 0 && names == NULL && uipc_is_open_semaphore(module_of(self), fronted_of(self)->sem, &address) &&
         uipc_sem_post(address) == 0) {
@@ -299,7 +337,7 @@ static PyObject *posix_release(PyObject *self, PyObject *const *args, Py_ssize_t
 #define PIPE_WRITE "unixipc.pipes.ends.Writer.write"
 #define PIPE_USUAL 65536 /* bytes that are read unless told otherwise, and at most: see the twin */
 
-static PyObject *pipe_read(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *pipe_read(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const end = fronted_of(self);
     int fd;
     int size = PIPE_USUAL;
@@ -314,7 +352,7 @@ static PyObject *pipe_read(PyObject *self, PyObject *const *args, Py_ssize_t cou
 }
 
 /* Only what goes in whole or not at all: of the rest nobody would know how much of it had gone. */
-static PyObject *pipe_write(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT static PyObject *pipe_write(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct fronted *const end = fronted_of(self);
     int fd;
     struct uipc_text text;
@@ -352,11 +390,14 @@ static const struct {
     {SYSV_RECEIVE, "receive",
      "receive($self, mtype=None, *, up_to=None, other_than=None, max_size=None, truncate=False, timeout=None)",
      sysv_receive},
+    {SYSV_RECEIVE_MANY, "receive_many",
+     "receive_many($self, count, mtype=None, *, up_to=None, other_than=None, timeout=None)", sysv_receive_many},
     {SYSV_ACQUIRE, "acquire", "acquire($self, count=1, *, undo=False, timeout=None)", sysv_acquire},
     {SYSV_RELEASE, "release", "release($self, count=1, *, undo=False)", sysv_release},
     {SYSV_OPERATE, "operate", "operate($self, *operations, undo=False, timeout=None)", sysv_operate},
     {POSIX_SEND, "send", "send($self, text, priority=0, timeout=None)", posix_send},
     {POSIX_RECEIVE, "receive", "receive($self, timeout=None)", posix_receive},
+    {POSIX_RECEIVE_MANY, "receive_many", "receive_many($self, count, timeout=None)", posix_receive_many},
     {POSIX_ACQUIRE, "acquire", "acquire($self, *, timeout=None)", posix_acquire},
     {POSIX_RELEASE, "release", "release($self)", posix_release},
     {PIPE_READ, "read", "read($self, size=65536, timeout=None)", pipe_read},

@@ -2,26 +2,26 @@
  * the caller would wait. What the first try cannot do is left to the twin, for nothing has happened yet. */
 #include "cpython.h"
 
-#include "internal.h"
+#include "hot.h"
 
 #include <limits.h>
 #include <sched.h>
 
 #define MSGSIZE 8192
 
-PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *object, unsigned int prio) {
+UIPC_HOT PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *object, unsigned int prio) {
     struct uipc_text text;
     if (!uipc_text_of(object, &text)) {
         PyErr_Clear();
         return NULL;
     }
-    int result = uipc_mq_timedsend(mqdes, text.begin, text.size, prio, 0, 0);
+    int result = uipc_hot_mq_timedsend(mqdes, text.begin, text.size, prio, 0, 0);
     while (result == -ETIMEDOUT || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_mq_send(mqdes, text.begin, text.size, prio);
+        result = uipc_hot_mq_send(mqdes, text.begin, text.size, prio);
         Py_END_ALLOW_THREADS;
     }
     uipc_text_free(&text);
@@ -62,7 +62,7 @@ PyObject *uipc_mq_timedsend_front(PyObject *module, PyObject *const *args, Py_ss
     if (count == 4 && names == NULL && uipc_are_ints(args, 1, &mqdes) && uipc_are_ints(args + 2, 1, &prio) &&
         prio >= 0 && is_at_once(args[3])) {
         if (uipc_text_of(args[1], &text)) {
-            const int result = uipc_mq_timedsend(mqdes, text.begin, text.size, (unsigned int)prio, 0, 0);
+            const int result = uipc_hot_mq_timedsend(mqdes, text.begin, text.size, (unsigned int)prio, 0, 0);
             uipc_text_free(&text);
             if (result >= 0) {
                 Py_RETURN_NONE;
@@ -79,7 +79,7 @@ PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py
     char text[MSGSIZE];
     if (count == 3 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0 && numbers[1] <= MSGSIZE &&
         is_at_once(args[2])) {
-        const int64_t result = uipc_mq_timedreceive(numbers[0], text, (size_t)numbers[1], &prio, 0, 0);
+        const int64_t result = uipc_hot_mq_timedreceive(numbers[0], text, (size_t)numbers[1], &prio, 0, 0);
         if (result >= 0) {
             return uipc_pair(PyBytes_FromStringAndSize(text, (Py_ssize_t)result), PyLong_FromUnsignedLong(prio));
         }
@@ -88,24 +88,28 @@ PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py
 }
 
 /* As in cpython_sysv.c: yielding, a processor that both processes share goes to the other. */
-static int64_t receive_in_time(int mqdes, char *text, size_t size, unsigned int *prio, unsigned int polls) {
+UIPC_HOT static int64_t receive_in_time(int mqdes, char *text, size_t size, unsigned int *prio, unsigned int polls) {
     for (unsigned int i = 0; i < polls; i++) {
         sched_yield();
-        const int64_t result = uipc_mq_timedreceive(mqdes, text, size, prio, 0, 0);
+        const int64_t result = uipc_hot_mq_timedreceive(mqdes, text, size, prio, 0, 0);
         if (result != -ETIMEDOUT) {
             return result;
         }
     }
-    return uipc_mq_receive(mqdes, text, size, prio);
+    return uipc_hot_mq_receive(mqdes, text, size, prio);
 }
 
-PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls) {
+UIPC_HOT PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls,
+                                        struct uipc_looks *looks) {
     unsigned int prio;
     char text[MSGSIZE];
     if (size > sizeof text) {
         return NULL;
     }
-    int64_t result = uipc_mq_timedreceive(mqdes, text, size, &prio, 0, 0);
+    int64_t result = -ETIMEDOUT;
+    if (uipc_looks_first(looks) && (result = uipc_hot_mq_timedreceive(mqdes, text, size, &prio, 0, 0)) == -ETIMEDOUT) {
+        uipc_looked_in_vain(looks);
+    }
     while (result == -ETIMEDOUT || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             return NULL;
@@ -126,7 +130,7 @@ PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigne
 PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2]; /* mqdes, and the greatest length */
     if (count == 2 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0) {
-        PyObject *const received = uipc_mq_receive_text(module, numbers[0], (size_t)numbers[1], 0);
+        PyObject *const received = uipc_mq_receive_text(module, numbers[0], (size_t)numbers[1], 0, NULL);
         if (received != NULL || PyErr_Occurred()) {
             return received;
         }

@@ -2,11 +2,12 @@
  * error to explain) is their twin's: the same call in Python, over the same function of the shim. */
 #include "cpython.h"
 
-#include "internal.h"
+#include "hot.h"
 
 PyObject *uipc_kill_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2];
-    if (count == 2 && names == NULL && uipc_are_ints(args, count, numbers) && uipc_kill(numbers[0], numbers[1]) == 0) {
+    if (count == 2 && names == NULL && uipc_are_ints(args, count, numbers) &&
+        uipc_hot_kill(numbers[0], numbers[1]) == 0) {
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "kill", args, count, names);
@@ -52,16 +53,12 @@ PyObject *uipc_sigprocmask_front(PyObject *module, PyObject *const *args, Py_ssi
     return uipc_call_twin(module, "sigprocmask", args, count, names);
 }
 
-/* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
- * times either: they save the vain look. */
 static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
     struct uipc_module *const state = uipc_module(module);
     int64_t left[2] = {0, 0};
     int result = -EAGAIN;
-    if (state->looks_to_skip > 0) {
-        state->looks_to_skip--;
-    } else if ((result = uipc_sigtimedwait(set, info, left)) == -EAGAIN) {
-        state->looks_to_skip = 8;
+    if (uipc_looks_first(&state->looks_for_signals) && (result = uipc_sigtimedwait(set, info, left)) == -EAGAIN) {
+        uipc_looked_in_vain(&state->looks_for_signals);
     }
     while (result == -EAGAIN || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {

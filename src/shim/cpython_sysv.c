@@ -4,15 +4,13 @@
  * by the removal of the object, must not begin anew: it is told here. */
 #include "cpython.h"
 
-#include "internal.h"
+#include "hot.h"
 
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
-
-#define MSGMAX 8192
 
 /* How long a call waits whose only keyword may be the timeout: a number is left to the twin once it has to be waited.
  */
@@ -34,22 +32,32 @@ static enum patience patience(PyObject *const *args, Py_ssize_t count, PyObject 
 
 static bool ended_for_good(int64_t result) { return result == -EINTR || result == -EIDRM; }
 
-PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *object, int msgflg, bool waits) {
+UIPC_HOT PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *object, int msgflg,
+                                      bool waits) {
     struct uipc_text text;
+    struct uipc_message message;
     if (!uipc_text_of(object, &text)) {
         PyErr_Clear();
         return NULL;
     }
-    int64_t result = uipc_msgsnd(msqid, &mtype, &text.size, text.begin, 1, msgflg | IPC_NOWAIT, NULL);
+    if (text.size > sizeof message.mtext) {
+        uipc_text_free(&text);
+        return NULL;
+    }
+    message.mtype = (long)mtype;
+    if (text.size > 0) {
+        memcpy(message.mtext, text.begin, text.size);
+    }
+    uipc_text_free(&text);
+    int64_t result = uipc_hot_msgsnd(msqid, &message, text.size, msgflg | IPC_NOWAIT);
     while (waits && ((result == -EAGAIN && !(msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_msgsnd(msqid, &mtype, &text.size, text.begin, 1, msgflg, NULL);
+        result = uipc_hot_msgsnd(msqid, &message, text.size, msgflg);
         Py_END_ALLOW_THREADS;
     }
-    uipc_text_free(&text);
     if (result >= 0) {
         Py_RETURN_NONE;
     }
@@ -76,41 +84,42 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     return uipc_call_twin(module, "msgsnd", args, count, names);
 }
 
-static int64_t receive(const struct uipc_wanted *wanted, int64_t *mtype, size_t *size, char *text, int more) {
-    return uipc_msgrcv(wanted->msqid, mtype, size, text, wanted->msgsz, 1, wanted->msgsz, wanted->msgtyp,
-                       wanted->msgflg | more, NULL);
+static inline int64_t receive(const struct uipc_wanted *wanted, struct uipc_message *message, int more) {
+    return uipc_hot_msgrcv(wanted->msqid, message, wanted->msgsz, wanted->msgtyp, wanted->msgflg | more);
 }
 
 /* A processor that finds nothing else to do goes on at once, one that both processes share goes to the other. */
-static int64_t receive_in_time(const struct uipc_wanted *wanted, int64_t *mtype, size_t *size, char *text) {
+UIPC_HOT static int64_t receive_in_time(const struct uipc_wanted *wanted, struct uipc_message *message) {
     for (unsigned int i = 0; i < wanted->polls; i++) {
         sched_yield();
-        const int64_t result = receive(wanted, mtype, size, text, IPC_NOWAIT);
+        const int64_t result = receive(wanted, message, IPC_NOWAIT);
         if (result != -ENOMSG) {
             return result;
         }
     }
-    return receive(wanted, mtype, size, text, 0);
+    return receive(wanted, message, 0);
 }
 
-PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted) {
-    int64_t mtype;
-    size_t size;
-    char text[MSGMAX];
-    if (wanted->msgsz > sizeof text) {
+UIPC_HOT PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted) {
+    struct uipc_message message;
+    if (wanted->msgsz > sizeof message.mtext) {
         return NULL;
     }
-    int64_t result = receive(wanted, &mtype, &size, text, IPC_NOWAIT);
-    while (wanted->waits && ((result == -ENOMSG && !(wanted->msgflg & IPC_NOWAIT)) || result == -ERESTART)) {
+    const bool waits = wanted->waits && !(wanted->msgflg & IPC_NOWAIT);
+    int64_t result = -ENOMSG;
+    if ((!waits || uipc_looks_first(wanted->looks)) && (result = receive(wanted, &message, IPC_NOWAIT)) == -ENOMSG) {
+        uipc_looked_in_vain(wanted->looks);
+    }
+    while ((waits && result == -ENOMSG) || (wanted->waits && result == -ERESTART)) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             return NULL;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = receive_in_time(wanted, &mtype, &size, text);
+        result = receive_in_time(wanted, &message);
         Py_END_ALLOW_THREADS;
     }
     if (result >= 0) {
-        return uipc_pair(PyLong_FromLongLong(mtype), PyBytes_FromStringAndSize(text, (Py_ssize_t)size));
+        return uipc_pair(PyLong_FromLong(message.mtype), PyBytes_FromStringAndSize(message.mtext, (Py_ssize_t)result));
     }
     if (ended_for_good(result)) {
         uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isinL", (int)-result, "msgrcv",
@@ -173,8 +182,9 @@ PyObject *uipc_msgrcv_many_front(PyObject *module, PyObject *const *args, Py_ssi
     int64_t result;
     struct uipc_batch batch = {0};
     if (count < 3 || count > 5 || patience(args, count, names) != FOR_EVER || !uipc_are_ints(args, 3, numbers) ||
-        numbers[1] < 0 || numbers[1] > MSGMAX || numbers[2] < 0 || (count > 3 && !uipc_as_int64(args[3], &msgtyp)) ||
-        (count > 4 && !uipc_are_ints(args + 4, 1, &msgflg)) || msgflg & MSG_COPY) {
+        numbers[1] < 0 || numbers[1] > UIPC_MSGMAX || numbers[2] < 0 ||
+        (count > 3 && !uipc_as_int64(args[3], &msgtyp)) || (count > 4 && !uipc_are_ints(args + 4, 1, &msgflg)) ||
+        msgflg & MSG_COPY) {
         return uipc_call_twin(module, "msgrcv_many", args, count, names);
     }
     const size_t msgsz = (size_t)numbers[1];
@@ -234,21 +244,22 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
     return true;
 }
 
-int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops) {
-    struct uipc_sembuf first[UIPC_SOPS];
+UIPC_HOT int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops) {
     bool waits = true;
     for (size_t i = 0; i < nsops; i++) {
         waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
-        first[i] = sops[i];
-        first[i].sem_flg |= IPC_NOWAIT;
+        sops[i].sem_flg |= IPC_NOWAIT;
     }
-    int result = uipc_semop(semid, first, nsops);
+    int result = uipc_hot_semop(semid, sops, nsops);
+    for (size_t i = 0; i < nsops && waits && result < 0; i++) {
+        sops[i].sem_flg &= ~IPC_NOWAIT;
+    }
     while ((result == -EAGAIN && waits) || result == -ERESTART) {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_semop(semid, sops, nsops);
+        result = uipc_hot_semop(semid, sops, nsops);
         Py_END_ALLOW_THREADS;
     }
     return result;

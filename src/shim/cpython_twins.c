@@ -1,6 +1,8 @@
 /* What fronts are made of: plain arguments, their twins, and their definitions. */
 #include "cpython.h"
 
+#include "internal.h"
+
 #include <string.h>
 
 /* Call a function with the arguments of a METH_FASTCALL | METH_KEYWORDS, after `self` unless that is NULL. */
@@ -36,7 +38,7 @@ PyObject *uipc_call_twin(PyObject *module, const char *name, PyObject *const *ar
     return uipc_call(PyDict_GetItemString(uipc_module(module)->twins, name), NULL, args, count, names);
 }
 
-bool uipc_text_of(PyObject *object, struct uipc_text *text) {
+UIPC_HOT bool uipc_text_of(PyObject *object, struct uipc_text *text) {
     text->view.obj = NULL;
     if (PyBytes_CheckExact(object)) {
         char *begin;

@@ -41,11 +41,18 @@ struct slot {
 };
 
 static struct {
+    /* What each blocking call looks at, side by side. */
+    atomic_bool started;
+    pthread_t main_thread;
+    atomic_uint count;         /* of records */
+    atomic_uint depth;         /* how many handlers are running */
+    atomic_int interrupted_by; /* the first signal that interrupted a blocking call: see below */
+    atomic_uint produced;      /* of what is elsewhere */
+    unsigned int consumed;
+
     atomic_ullong managed;        /* the signals that have a Python handler */
     _Atomic(uipc_stray *) told;   /* who lends pokes */
     _Atomic(c_handler *) cpython; /* CPython's own C handler: trips the signal, writes the wakeup fd */
-    atomic_bool started;
-    pthread_t main_thread;
     atomic_int main_tid;
 
     atomic_ullong pokes; /* the signals that our handler below was given */
@@ -60,18 +67,13 @@ static struct {
         atomic_ullong native; /* the address of the handler, 0 for a Python one and for none */
     } actions[65];
 
-    struct uipc_record records[RECORDS]; /* oldest first */
-    unsigned int levels[RECORDS];        /* of each: how many handlers were running */
-    atomic_uint count;
+    struct uipc_record records[RECORDS];  /* oldest first */
+    unsigned int levels[RECORDS];         /* of each: how many handlers were running */
     uint64_t interrupted[NESTED_AT_MOST]; /* of each running handler: the mask to put back */
     uint64_t wanted[NESTED_AT_MOST];      /* of each: what it and those below it want blocked */
-    atomic_uint depth;                    /* how many are running */
-    atomic_uint level;                    /* the same, but one less from a handler's end until its mask is gone */
-    atomic_int interrupted_by;            /* the first signal that interrupted a blocking call: see below */
+    atomic_uint level;                    /* as depth, but one less from a handler's end until its mask is gone */
 
     struct slot elsewhere[ELSEWHERE]; /* deliveries on other threads: many producers, one consumer */
-    atomic_uint produced;
-    unsigned int consumed;
     atomic_llong lost;
 } state;
 
@@ -367,7 +369,7 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
 /* -- on the main thread -- */
 
 /* The oldest record made since the innermost handler began, or RECORDS: earlier ones wait for that handler to end. */
-static unsigned int oldest(void) {
+UIPC_HOT static unsigned int oldest(void) {
     const unsigned int count = atomic_load(&state.count);
     for (unsigned int i = 0; i < count; i++) {
         if (state.levels[i] >= atomic_load(&state.depth)) {
@@ -379,7 +381,10 @@ static unsigned int oldest(void) {
 
 /* Whether the oldest delivery on another thread may run now: not while a handler runs that wants its signal blocked.
  * The main thread's own mask has no say, for the signal was not sent there. */
-static bool any_elsewhere(void) {
+UIPC_HOT static bool any_elsewhere(void) {
+    if (atomic_load(&state.produced) == state.consumed) {
+        return false;
+    }
     const struct slot *const slot = &state.elsewhere[state.consumed % ELSEWHERE];
     const unsigned int depth = atomic_load(&state.depth);
     if (atomic_load(&slot->turn) != state.consumed + 1) {
@@ -388,7 +393,7 @@ static bool any_elsewhere(void) {
     return depth == 0 || (depth < NESTED_FREELY && !(state.wanted[depth - 1] & uipc_bit(slot->record.signum)));
 }
 
-bool uipc_records_wait(void) {
+UIPC_HOT bool uipc_records_wait(void) {
     return on_main_thread() && atomic_load(&state.depth) < NESTED_AT_MOST && (oldest() != RECORDS || any_elsewhere());
 }
 
@@ -605,7 +610,7 @@ int uipc_pause(void) {
     return suspend(NULL, before, before);
 }
 
-int uipc_before_blocking(void) {
+UIPC_HOT int uipc_before_blocking(void) {
     if (!on_main_thread()) {
         return 0;
     }
@@ -615,12 +620,12 @@ int uipc_before_blocking(void) {
     return uipc_records_wait() ? -ERESTART : 0;
 }
 
-int64_t uipc_after_blocking(int64_t result, bool restartable) {
-    if (result != -EINTR || !on_main_thread()) {
-        return result;
+int64_t uipc_interrupted(bool restartable) {
+    if (!on_main_thread()) {
+        return -EINTR;
     }
     const int by = atomic_load(&state.interrupted_by);
-    return by == POKE || (by == RESTARTING && restartable) ? -ERESTART : result;
+    return by == POKE || (by == RESTARTING && restartable) ? -ERESTART : -EINTR;
 }
 
 /* -- sigaction(2) -- */

@@ -1,5 +1,5 @@
 /* mq_overview(7): POSIX message queues. */
-#include "internal.h"
+#include "hot.h"
 
 #include <mqueue.h>
 #include <string.h>
@@ -42,27 +42,19 @@ int uipc_mq_close(int mqdes) { return uipc_result(mq_close((mqd_t)mqdes)); }
 int uipc_mq_unlink(const char *name) { return uipc_result(mq_unlink(name)); }
 
 int uipc_mq_send(int mqdes, const void *msg, size_t len, unsigned int prio) {
-    const int busy = uipc_before_blocking();
-    return busy < 0 ? busy : (int)uipc_after_blocking(uipc_result(mq_send((mqd_t)mqdes, msg, len, prio)), true);
+    return uipc_hot_mq_send(mqdes, msg, len, prio);
 }
 
 int uipc_mq_timedsend(int mqdes, const void *msg, size_t len, unsigned int prio, int64_t sec, int64_t nsec) {
-    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
-    const int busy = uipc_before_blocking();
-    return busy < 0 ? busy
-                    : (int)uipc_after_blocking(uipc_result(mq_timedsend((mqd_t)mqdes, msg, len, prio, &until)), true);
+    return uipc_hot_mq_timedsend(mqdes, msg, len, prio, sec, nsec);
 }
 
 int64_t uipc_mq_receive(int mqdes, void *msg, size_t len, unsigned int *prio) {
-    const int busy = uipc_before_blocking();
-    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(mq_receive((mqd_t)mqdes, msg, len, prio)), true);
+    return uipc_hot_mq_receive(mqdes, msg, len, prio);
 }
 
 int64_t uipc_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *prio, int64_t sec, int64_t nsec) {
-    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
-    const int busy = uipc_before_blocking();
-    return busy < 0 ? busy
-                    : uipc_after_blocking(uipc_result64(mq_timedreceive((mqd_t)mqdes, msg, len, prio, &until)), true);
+    return uipc_hot_mq_timedreceive(mqdes, msg, len, prio, sec, nsec);
 }
 
 int64_t uipc_mq_send_many(int mqdes, const int64_t *prios, const size_t *sizes, const void *texts, size_t count,
@@ -72,8 +64,8 @@ int64_t uipc_mq_send_many(int mqdes, const int64_t *prios, const size_t *sizes, 
     int result = 0;
     while (sent < count) {
         const unsigned int prio = (unsigned int)prios[sent];
-        result = until == NULL ? uipc_mq_send(mqdes, text, sizes[sent], prio)
-                               : uipc_mq_timedsend(mqdes, text, sizes[sent], prio, until[0], until[1]);
+        result = until == NULL ? uipc_hot_mq_send(mqdes, text, sizes[sent], prio)
+                               : uipc_hot_mq_timedsend(mqdes, text, sizes[sent], prio, until[0], until[1]);
         if (result < 0) {
             break;
         }
@@ -92,11 +84,11 @@ int64_t uipc_mq_receive_many(int mqdes, int64_t *prios, size_t *sizes, void *tex
     while (received < count && msgsize <= room) {
         unsigned int prio = 0;
         if (received > 0) {
-            result = uipc_mq_timedreceive(mqdes, text, msgsize, &prio, 0, 0);
+            result = uipc_hot_mq_timedreceive(mqdes, text, msgsize, &prio, 0, 0);
         } else if (until != NULL) {
-            result = uipc_mq_timedreceive(mqdes, text, msgsize, &prio, until[0], until[1]);
+            result = uipc_hot_mq_timedreceive(mqdes, text, msgsize, &prio, until[0], until[1]);
         } else {
-            result = uipc_mq_receive(mqdes, text, msgsize, &prio);
+            result = uipc_hot_mq_receive(mqdes, text, msgsize, &prio);
         }
         if (result < 0) {
             break;

@@ -1,5 +1,5 @@
 /* signal(7): sending, masks and waits. What a handler meets on its way to Python is in delivery.c. */
-#include "internal.h"
+#include "hot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ int uipc_sigrtmin(void) { return SIGRTMIN; }
 
 int uipc_sigrtmax(void) { return SIGRTMAX; }
 
-int uipc_kill(int pid, int signum) { return uipc_is_reserved(signum) ? -EINVAL : uipc_result(kill(pid, signum)); }
+int uipc_kill(int pid, int signum) { return uipc_hot_kill(pid, signum); }
 
 int uipc_killpg(int pgrp, int signum) { return uipc_is_reserved(signum) ? -EINVAL : uipc_result(killpg(pgrp, signum)); }
 

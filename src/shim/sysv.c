@@ -1,5 +1,5 @@
 /* svipc(7): shared memory segments, message queues and semaphore sets. */
-#include "internal.h"
+#include "hot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +8,8 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 
-/* msgop(2) wants type and text side by side; a small message has room on the stack. */
-struct message {
-    long mtype;
-    char mtext[8192]; /* kernel.msgmax, where nobody changed it */
-};
-
-static struct message *room_for(size_t msgsz, struct message *small) {
+/* A small message has room on the stack. */
+static struct uipc_message *room_for(size_t msgsz, struct uipc_message *small) {
     if (msgsz <= sizeof small->mtext) {
         return small;
     }
@@ -124,7 +119,7 @@ int uipc_msgget(int key, int msgflg) { return uipc_result(msgget(key, msgflg)); 
 struct operation {
     bool sends;
     int msqid;
-    struct message *message;
+    struct uipc_message *message;
     size_t msgsz;
     int64_t msgtyp;
     int msgflg;
@@ -139,12 +134,13 @@ static int64_t operate(const struct operation *op, int more) {
 static int64_t operate_waiting(const void *op) { return operate(op, 0); }
 
 static int64_t operate_within(const struct operation *op, int64_t *left) {
+    if (left == NULL || op->msgflg & IPC_NOWAIT) {
+        return op->sends ? uipc_hot_msgsnd(op->msqid, op->message, op->msgsz, op->msgflg)
+                         : uipc_hot_msgrcv(op->msqid, op->message, op->msgsz, op->msgtyp, op->msgflg);
+    }
     const int busy = uipc_before_blocking();
     if (busy < 0) {
         return busy;
-    }
-    if (left == NULL || op->msgflg & IPC_NOWAIT) {
-        return uipc_after_blocking(operate(op, 0), false);
     }
     if (left[0] < 0) {
         return -EINVAL;
@@ -158,7 +154,7 @@ static int64_t operate_within(const struct operation *op, int64_t *left) {
 
 int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const void *texts, size_t count, int msgflg,
                     int64_t *left) {
-    struct message small;
+    struct uipc_message small;
     struct operation op = {.sends = true, .msqid = msqid, .msgflg = msgflg};
     const unsigned char *text = texts;
     size_t sent = 0;
@@ -191,7 +187,7 @@ int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const
 /* Only the first message is waited for. */
 int64_t uipc_msgrcv(int msqid, int64_t *mtypes, size_t *sizes, void *texts, size_t room, size_t count, size_t msgsz,
                     int64_t msgtyp, int msgflg, int64_t *left) {
-    struct message small;
+    struct uipc_message small;
     struct operation op = {
         .msqid = msqid, .msgsz = msgsz, .msgtyp = msgtyp, .msgflg = msgflg, .message = room_for(msgsz, &small)};
     unsigned char *text = texts;
@@ -266,13 +262,7 @@ int uipc_semget(int key, int nsems, int semflg) { return uipc_result(semget(key,
 
 _Static_assert(sizeof(struct uipc_sembuf) == sizeof(struct sembuf), "the one is passed as the other");
 
-int uipc_semop(int semid, struct uipc_sembuf *sops, size_t nsops) {
-    const int busy = uipc_before_blocking();
-    if (busy < 0) {
-        return busy;
-    }
-    return (int)uipc_after_blocking(uipc_result(semop(semid, (struct sembuf *)(void *)sops, nsops)), false);
-}
+int uipc_semop(int semid, struct uipc_sembuf *sops, size_t nsops) { return uipc_hot_semop(semid, sops, nsops); }
 
 int uipc_semtimedop(int semid, struct uipc_sembuf *sops, size_t nsops, int64_t left[2]) {
     const struct timespec timeout = {.tv_sec = (time_t)left[0], .tv_nsec = (long)left[1]};

@@ -174,6 +174,7 @@ class MessageQueue(Polling, PosixObject):
 
         return self._received(receive, "receive_into", timeout)
 
+    @front
     def receive_many(self, count: int, timeout: float | None = None) -> list[tuple[bytes, int]]:
         """Wait for a message, and receive it with those that are there already, in one step into C.
 

@@ -119,10 +119,11 @@ class MessageQueue(Polling, SysvObject):
         """
         if self._closed:
             refuse(self)
-        pairs, sent, deadline = list(messages), 0, Deadline(timeout)
+        pairs, sent, deadline = list(messages), 0, None if timeout is None else Deadline(timeout)
         while sent < len(pairs):
+            rest, left = pairs[sent:] if sent > 0 else pairs, None if deadline is None else deadline.left()
             try:
-                sent += libc.msgsnd_many(self._id, pairs[sent:], timeout=deadline.left())
+                sent += libc.msgsnd_many(self._id, rest, timeout=left)
             except InterruptedError as error:
                 if error.errno is None:  # a handler raised it
                     raise
@@ -186,6 +187,7 @@ class MessageQueue(Polling, SysvObject):
 
         return going_on(lambda left: self._polled(receive, left), timeout)
 
+    @front
     def receive_many(
         self,
         count: int,

@@ -1,0 +1,77 @@
+/* The hot calls, to be had in one piece: what returns from a system call has forgotten where the functions around it
+ * return to, and each of these returns then costs as much as twenty instructions. The functions of shim.h are these. */
+#ifndef UNIXIPC_HOT_H
+#define UNIXIPC_HOT_H
+
+#include "internal.h"
+
+#include <mqueue.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+
+/* -- signals.c -- */
+
+static inline int uipc_hot_kill(int pid, int signum) {
+    return uipc_is_reserved(signum) ? -EINVAL : uipc_result(kill(pid, signum));
+}
+
+/* -- sysv.c -- */
+
+enum { UIPC_MSGMAX = 8192 }; /* kernel.msgmax, where nobody changed it */
+
+/* msgop(2) wants type and text side by side. */
+struct uipc_message {
+    long mtype;
+    char mtext[UIPC_MSGMAX];
+};
+
+static inline int64_t uipc_hot_msgsnd(int msqid, const struct uipc_message *message, size_t msgsz, int msgflg) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy : uipc_after_blocking(uipc_result(msgsnd(msqid, message, msgsz, msgflg)), false);
+}
+
+static inline int64_t uipc_hot_msgrcv(int msqid, struct uipc_message *message, size_t msgsz, int64_t msgtyp,
+                                      int msgflg) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy
+                    : uipc_after_blocking(uipc_result64(msgrcv(msqid, message, msgsz, (long)msgtyp, msgflg)), false);
+}
+
+static inline int uipc_hot_semop(int semid, struct uipc_sembuf *sops, size_t nsops) {
+    const int busy = uipc_before_blocking();
+    if (busy < 0) {
+        return busy;
+    }
+    return (int)uipc_after_blocking(uipc_result(semop(semid, (struct sembuf *)(void *)sops, nsops)), false);
+}
+
+/* -- mqueue.c -- */
+
+static inline int uipc_hot_mq_send(int mqdes, const void *msg, size_t len, unsigned int prio) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy : (int)uipc_after_blocking(uipc_result(mq_send((mqd_t)mqdes, msg, len, prio)), true);
+}
+
+static inline int uipc_hot_mq_timedsend(int mqdes, const void *msg, size_t len, unsigned int prio, int64_t sec,
+                                        int64_t nsec) {
+    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy
+                    : (int)uipc_after_blocking(uipc_result(mq_timedsend((mqd_t)mqdes, msg, len, prio, &until)), true);
+}
+
+static inline int64_t uipc_hot_mq_receive(int mqdes, void *msg, size_t len, unsigned int *prio) {
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy : uipc_after_blocking(uipc_result64(mq_receive((mqd_t)mqdes, msg, len, prio)), true);
+}
+
+static inline int64_t uipc_hot_mq_timedreceive(int mqdes, void *msg, size_t len, unsigned int *prio, int64_t sec,
+                                               int64_t nsec) {
+    const struct timespec until = {.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
+    const int busy = uipc_before_blocking();
+    return busy < 0 ? busy
+                    : uipc_after_blocking(uipc_result64(mq_timedreceive((mqd_t)mqdes, msg, len, prio, &until)), true);
+}
+
+#endif
