@@ -18,6 +18,7 @@ from bench.bars import (
     SYSV_READ,
     SYSV_SEMAPHORE,
     SYSV_WRITE,
+    VIEW,
 )
 from bench.channels import Workshop, peer, workshop
 from bench.compiling import compiled
@@ -29,11 +30,11 @@ from unixipc import libc, posix, signals, sysv
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SLICE = f"{OURS}, slice of a view"
-
 _SIZES = 64, 4096, 65536, 1 << 20
 
 Run: TypeAlias = "Callable[[int], object]"
+_Shared: TypeAlias = sysv.SharedMemory | posix.SharedMemory
+_Memory: TypeAlias = _Shared | mmap.mmap
 
 
 @contextmanager
@@ -113,19 +114,17 @@ def _posix_memory(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
         yield Call(POSIX_WRITE, "mmap", size, _slices_written(theirs, text))
 
 
-def _views(
-    read: str, write: str, memory: sysv.SharedMemory | posix.SharedMemory, text: bytes, c: ctypes.CDLL
-) -> Iterator[Call]:
-    """Read bytes from memory and write them there: by a view of their place, by slices of a larger view, and in C.
+def _views(read: str, write: str, memory: _Shared, text: bytes, c: ctypes.CDLL) -> Iterator[Call]:
+    """Read bytes from memory and write them there: by slices of it, as of an `mmap`, by a view of their place, and in C.
 
     A program that knows where its messages lie keeps a view of each place; with an `mmap` it cannot.
     """
-    whole, size = memoryview(memory), len(text)
-    place = whole[:size]
-    yield Call(read, OURS, size, _repeated(place.tobytes))
-    yield Call(write, OURS, size, _slices_written(place, text))
-    yield Call(read, SLICE, size, _slices_read_as_bytes(whole, size))
-    yield Call(write, SLICE, size, _slices_written(whole, text))
+    size = len(text)
+    place = memoryview(memory)[:size]
+    yield Call(read, OURS, size, _slices_read(memory, size))
+    yield Call(write, OURS, size, _slices_written(memory, text))
+    yield Call(read, VIEW, size, _repeated(place.tobytes))
+    yield Call(write, VIEW, size, _slices_written(place, text))
     there, length = ctypes.c_void_p(memory.address), ctypes.c_size_t(size)
     here = ctypes.create_string_buffer(text, size)
     yield Call(read, C, size, lambda turns: c.copy(here, there, length, turns))
@@ -140,7 +139,7 @@ def _repeated(call: Callable[..., object], *arguments: object) -> Run:
     return run
 
 
-def _slices_read(memory: mmap.mmap, size: int) -> Run:
+def _slices_read(memory: _Memory, size: int) -> Run:
     def run(turns: int) -> None:
         for _ in range(turns):
             memory[:size]
@@ -148,15 +147,7 @@ def _slices_read(memory: mmap.mmap, size: int) -> Run:
     return run
 
 
-def _slices_read_as_bytes(view: memoryview, size: int) -> Run:
-    def run(turns: int) -> None:
-        for _ in range(turns):
-            view[:size].tobytes()
-
-    return run
-
-
-def _slices_written(memory: memoryview | mmap.mmap, text: bytes) -> Run:
+def _slices_written(memory: _Memory | memoryview, text: bytes) -> Run:
     size = len(text)
 
     def run(turns: int) -> None:

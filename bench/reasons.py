@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.bars import POLLING, POSIX_SEMAPHORE
-from bench.calls import SLICE
+from bench.bars import POLLING, POSIX_SEMAPHORE, VIEW
 from bench.records import Kind
 from bench.results import is_c
 
@@ -97,9 +96,9 @@ REASONS = (
         cores=1,
     ),
     Reason(
-        "A slice of a memoryview is an object of its own, from which the bytes are made. An mmap makes them in one "
-        "step. A view that is kept for the place of a message needs no slice.",
-        side=SLICE,
+        "A memoryview knows shapes and formats, and compares them with what it is given before it copies. Slices of the "
+        "memory itself know nothing but bytes.",
+        side=VIEW,
     ),
     Reason(
         "The copy is nearly all of it, and the same for all: what is left is which pages lie in which cache.",

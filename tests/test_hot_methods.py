@@ -413,10 +413,11 @@ def test_a_receiver_that_had_to_wait_still_takes_what_is_there_and_does_not_wait
     queue = make(kind)
 
     def send() -> None:
+        os.sched_yield()
         queue.send(b"text")
 
     for round_ in range(3):
-        child = fork(lambda: (os.sched_yield(), send()))
+        child = fork(send)
         assert b"text" in queue.receive()
         child.result()
         for _ in range(round_ * 4):

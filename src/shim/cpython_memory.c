@@ -6,6 +6,8 @@
 
 #include "internal.h"
 
+#include <limits.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <unistd.h>
@@ -16,8 +18,9 @@ struct memory {
     PyObject head;
     uint64_t address;
     Py_ssize_t length;
-    size_t guard;    /* bytes before and behind it that nobody can touch; they go with it */
-    Py_ssize_t pins; /* views and calls that use the memory now */
+    size_t guard;      /* bytes before and behind it that nobody can touch; they go with it */
+    Py_ssize_t pins;   /* views and calls that use the memory now */
+    Py_ssize_t backed; /* the length when the kernel was last asked for the pages on behalf of a subscript */
     enum origin origin;
     bool readable;
     bool writable;
@@ -208,9 +211,7 @@ static int refuse_unbacked(const struct memory *memory) {
     return 0;
 }
 
-static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
-    struct memory *const memory = memory_of(self);
-    view->obj = NULL;
+static int refuse_unreadable(const struct memory *memory) {
     if (refuse_closed(memory) < 0 || refuse_stack(memory, "show") < 0) {
         return -1;
     }
@@ -218,8 +219,14 @@ static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
         PyErr_SetString(PyExc_BufferError, "this memory, or part of it, cannot be read: mprotect() all of it first");
         return -1;
     }
+    return 0;
+}
+
+static int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    struct memory *const memory = memory_of(self);
+    view->obj = NULL;
     void *const start = (void *)(uintptr_t)memory->address;
-    if (refuse_unbacked(memory) < 0 ||
+    if (refuse_unreadable(memory) < 0 || refuse_unbacked(memory) < 0 ||
         PyBuffer_FillInfo(view, self, start, memory->length, !memory->writable, flags) < 0) {
         return -1;
     }
@@ -233,6 +240,153 @@ static void memory_releasebuffer(PyObject *self, Py_buffer *view) {
 }
 
 static Py_ssize_t memory_length(PyObject *self) { return memory_of(self)->closed ? 0 : memory_of(self)->length; }
+
+/* -- subscripts: bytes of a slice, and numbers, as an mmap has them -- */
+
+struct places {
+    bool is_slice;
+    Py_ssize_t start;
+    Py_ssize_t stop;
+    Py_ssize_t step;
+    Py_ssize_t count;
+};
+
+/* To ask a key for its numbers can run any code: look at the memory after that. */
+static inline int unpack(PyObject *key, struct places *places) {
+    places->is_slice = PySlice_Check(key);
+    if (places->is_slice) {
+        return PySlice_Unpack(key, &places->start, &places->stop, &places->step);
+    }
+    if (!PyIndex_Check(key)) {
+        PyErr_Format(PyExc_TypeError, "bytes are asked for by their numbers or by slices, and not by %R", key);
+        return -1;
+    }
+    places->start = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    return places->start == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* The kernel is asked once for the pages, as for a view that is kept. */
+static int refuse_touching(struct memory *memory, bool writes) {
+    if (refuse_unreadable(memory) < 0) {
+        return -1;
+    }
+    if (writes && !memory->writable) {
+        PyErr_SetString(PyExc_TypeError, "this memory is read-only");
+        return -1;
+    }
+    if (memory->backed != memory->length && refuse_unbacked(memory) < 0) {
+        return -1;
+    }
+    memory->backed = memory->length;
+    return 0;
+}
+
+static inline bool is_plain(const struct memory *memory) {
+    return !memory->closed && !memory->is_stack && memory->readable && memory->writable && !memory->poisoned &&
+           memory->forkless == 0 && memory->backed == memory->length;
+}
+
+static inline int find(struct memory *memory, struct places *places, bool writes) {
+    if (!is_plain(memory) && refuse_touching(memory, writes) < 0) {
+        return -1;
+    }
+    if (places->is_slice) {
+        places->count = PySlice_AdjustIndices(memory->length, &places->start, &places->stop, places->step);
+        return 0;
+    }
+    places->start += places->start < 0 ? memory->length : 0;
+    if (places->start < 0 || places->start >= memory->length) {
+        PyErr_Format(PyExc_IndexError, "there is no such byte: this memory has %zd", memory->length);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *memory_subscript(PyObject *self, PyObject *key) {
+    struct memory *const memory = memory_of(self);
+    struct places places;
+    if (unpack(key, &places) < 0 || find(memory, &places, false) < 0) {
+        return NULL;
+    }
+    const char *const from = (const char *)(uintptr_t)memory->address + places.start;
+    if (!places.is_slice) {
+        return PyLong_FromLong((unsigned char)*from);
+    }
+    if (places.step == 1) {
+        return PyBytes_FromStringAndSize(from, places.count);
+    }
+    PyObject *const bytes = PyBytes_FromStringAndSize(NULL, places.count);
+    char *const to = bytes == NULL ? NULL : PyBytes_AsString(bytes);
+    for (Py_ssize_t i = 0; bytes != NULL && i < places.count; i++) {
+        to[i] = from[i * places.step];
+    }
+    return bytes;
+}
+
+static int set_byte(struct memory *memory, struct places *places, PyObject *value) {
+    const Py_ssize_t number = PyNumber_AsSsize_t(value, NULL);
+    if (number == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (number < 0 || number > UCHAR_MAX) {
+        PyErr_Format(PyExc_ValueError, "a byte is one of 0 to 255, and not %R", value);
+        return -1;
+    }
+    if (find(memory, places, true) < 0) {
+        return -1;
+    }
+    ((unsigned char *)(uintptr_t)memory->address)[places->start] = (unsigned char)number;
+    return 0;
+}
+
+/* What comes may be a view of this very memory. */
+static int copy_in(char *to, const struct places *places, const struct uipc_text *text) {
+    if (places->step == 1) {
+        memmove(to, text->begin, text->size);
+        return 0;
+    }
+    char *const between = PyMem_Malloc(text->size);
+    if (between == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(between, text->begin, text->size);
+    for (Py_ssize_t i = 0; i < places->count; i++) {
+        to[i * places->step] = between[i];
+    }
+    PyMem_Free(between);
+    return 0;
+}
+
+static int set_slice(struct memory *memory, struct places *places, PyObject *value) {
+    struct uipc_text text;
+    int result = -1;
+    if (uipc_text_of(value, &text)) {
+        if (find(memory, places, true) == 0) {
+            if (text.size != (size_t)places->count) {
+                PyErr_Format(PyExc_ValueError, "%zu bytes do not fit into a slice of %zd", text.size, places->count);
+            } else {
+                result =
+                    text.size == 0 ? 0 : copy_in((char *)(uintptr_t)memory->address + places->start, places, &text);
+            }
+        }
+        uipc_text_free(&text);
+    }
+    return result;
+}
+
+static int memory_ass_subscript(PyObject *self, PyObject *key, PyObject *value) {
+    struct memory *const memory = memory_of(self);
+    struct places places;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "bytes of memory cannot be deleted");
+        return -1;
+    }
+    if (unpack(key, &places) < 0) {
+        return -1;
+    }
+    return places.is_slice ? set_slice(memory, &places, value) : set_byte(memory, &places, value);
+}
 
 /* -- making memory -- */
 
@@ -606,6 +760,7 @@ static PyObject *memory_advise(PyObject *self, PyObject *args) {
     const uint64_t address = memory->address + part.start;
     const bool whole = part.start == 0 && pages(part.stop) == pages((size_t)memory->length);
     const struct memory before = *memory;
+    memory->backed = 0;
     const bool takes_away = is_fatal(advice) || advice == MADV_DONTFORK;
     if (takes_away) { /* no other thread may take a view, or fork, before this is known */
         note_advice(memory, advice, whole);
@@ -884,6 +1039,8 @@ static PyType_Slot memory_slots[] = {
     {Py_tp_getset, memory_attributes},
     {Py_tp_methods, memory_methods},
     {Py_sq_length, memory_length},
+    {Py_mp_subscript, memory_subscript},
+    {Py_mp_ass_subscript, memory_ass_subscript},
     {Py_bf_getbuffer, memory_getbuffer},
     {Py_bf_releasebuffer, memory_releasebuffer},
     {0, NULL},

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -585,6 +587,164 @@ def test_huge_pages_that_are_not_there_are_no_crash(fork: Fork) -> None:
     assert fork(touch).result() == expected
 
 
+# -- subscripts --
+
+NUMBERS = st.integers(-3 * PAGE, 3 * PAGE)
+SLICES = st.slices(2 * PAGE) | st.builds(slice, NUMBERS, NUMBERS, st.none() | NUMBERS)
+STEPS = st.tuples(NUMBERS, st.none() | st.integers(-1, 256)) | st.tuples(SLICES, st.none() | st.binary(max_size=40))
+
+
+def _used(thing: Any, key: Any, value: Any) -> object:
+    """Get what is there where the value is None, and else set it; an exception is told by its type."""
+    try:
+        if value is None:
+            return bytes(thing[key]) if isinstance(key, slice) else thing[key]
+        thing[key] = value if isinstance(value, int) else value[: len(thing[key])].ljust(len(thing[key]), b"x")
+    except (IndexError, ValueError) as error:
+        return type(error)
+    return None
+
+
+@given(st.lists(STEPS, max_size=20), st.binary(max_size=40))
+def test_subscripts_do_what_those_of_a_bytearray_do(steps: list[tuple[Any, Any]], start: bytes) -> None:
+    model = bytearray((start + bytes(range(251))) * PAGE)[: 2 * PAGE]
+    mapping = libc.mmap(None, len(model), BOTH, PRIVATE)
+    mapping[:] = model
+    for key, value in steps:
+        assert _used(mapping, key, value) == _used(model, key, value)
+        assert mapping[:] == bytes(memoryview(mapping)) == model
+    libc.munmap(mapping)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 5, PAGE, PAGE + 1])
+def test_what_does_not_fill_a_slice_changes_nothing(mmap: Mmap, size: int) -> None:
+    mapping = mmap()
+    for part in (slice(0, 4), slice(4, 0, -1), slice(None, None, PAGE // 4)):
+        with pytest.raises(ValueError, match=f"{size} bytes do not fit into a slice of 4"):
+            mapping[part] = b"x" * size
+    assert not any(memoryview(mapping))
+
+
+def test_any_buffer_fills_a_slice_also_one_of_the_same_memory(mmap: Mmap) -> None:
+    mapping = mmap()
+    mapping[:8] = struct.pack("q", 0x0102030405060708)
+    mapping[8:12] = bytearray(b"abcd")
+    mapping[12:16] = memoryview(b"0a1b2c3d")[1:5]
+    assert mapping[8:16] == b"abcda1b2"
+    with memoryview(mapping) as view:
+        mapping[1:9] = view[:8]
+        assert mapping[1:9] == struct.pack("q", 0x0102030405060708)
+        mapping[16:0:-2] = view[1:9]
+        assert mapping[2:17:2] == struct.pack("q", 0x0102030405060708)[::-1]
+    with pytest.raises((BufferError, ValueError)):
+        mapping[:4] = memoryview(b"0a1b2c3d")[::2]
+
+
+@pytest.mark.parametrize("key", [None, "0", 0.0, (0, 1), [0], b"", slice("a"), slice(None, None, 0), 2**70, -(2**70)])
+def test_what_is_no_subscript_is_refused(mmap: Mmap, key: Any) -> None:
+    mapping = mmap()
+    for use in (lambda: mapping[key], lambda: mapping.__setitem__(key, 0), lambda: mapping.__setitem__(key, b"")):
+        with pytest.raises((TypeError, ValueError, IndexError)):
+            use()
+
+
+@pytest.mark.parametrize("value", [None, "a", 1.5, b"b", -1, 256, 2**70, [1]])
+def test_what_is_no_byte_is_refused(mmap: Mmap, value: Any) -> None:
+    mapping = mmap()
+    with pytest.raises((TypeError, ValueError)):
+        mapping[0] = value
+    with pytest.raises(TypeError, match="deleted"):
+        del mapping[0]  # type: ignore[attr-defined]
+    assert mapping[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("forbid", "error"),
+    [
+        (lambda mapping: libc.mprotect(mapping, NONE), BufferError),
+        (lambda mapping: libc.mprotect(mapping, NONE, offset=PAGE), BufferError),
+        (libc.munmap, ValueError),
+    ],
+    ids=["mprotect", "mprotect of a part", "munmap"],
+)
+def test_memory_that_may_not_be_touched_has_no_subscripts(
+    mmap: Mmap, forbid: Callable[[libc.Mapping], object], error: type[Exception]
+) -> None:
+    mapping = mmap(2 * PAGE, BOTH, SHARED)
+    mapping[0] = 5
+    forbid(mapping)
+    uses: list[Callable[[], object]] = [
+        lambda: mapping[0],
+        lambda: mapping[:1],
+        lambda: mapping.__setitem__(0, 1),
+        lambda: mapping.__setitem__(slice(1), b"a"),
+    ]
+    for use in uses:
+        with pytest.raises(error):
+            use()
+
+
+def test_read_only_memory_is_not_written_by_subscripts(mmap: Mmap) -> None:
+    mapping = mmap()
+    mapping[0] = 5
+    libc.mprotect(mapping, READ)
+    with pytest.raises(TypeError, match="this memory is read-only"):
+        mapping[0] = 1
+    with pytest.raises(TypeError, match="this memory is read-only"):
+        mapping[:1] = b"a"
+    assert mapping[:2] == b"\5\0"
+
+
+def test_a_file_that_is_too_short_has_no_subscripts(mmap: Mmap, file: int) -> None:
+    mapping = mmap(4 * PAGE, BOTH, libc.MAP_SHARED, file)
+    os.ftruncate(file, PAGE)
+    for key in (0, slice(None), 4 * PAGE - 1):
+        with pytest.raises(BufferError, match="behind the end of its file"):
+            _ = mapping[key]
+    os.ftruncate(file, 4 * PAGE)
+    assert mapping[PAGE - 1 : PAGE + 1] == b"\0\0"
+
+
+def test_a_subscript_follows_the_memory_when_it_is_resized(mmap: Mmap) -> None:
+    mapping = mmap(2 * PAGE, BOTH, SHARED)
+    mapping[-1] = 7
+    same = libc.mremap(mapping, PAGE)
+    assert same is mapping
+    with pytest.raises(IndexError, match=f"this memory has {PAGE}"):
+        _ = mapping[PAGE]
+    assert mapping[PAGE - 2 :] == b"\0\0"
+
+
+class _Unmapping:
+    """A number, or a buffer, that unmaps memory when it is asked for."""
+
+    def __init__(self, mapping: libc.Mapping) -> None:
+        self.mapping = mapping
+
+    def __index__(self) -> int:
+        libc.munmap(self.mapping)
+        return 0
+
+    def __buffer__(self, flags: int) -> memoryview:
+        libc.munmap(self.mapping)
+        return memoryview(b"a")
+
+
+def test_a_key_or_value_that_unmaps_the_memory_meanwhile_does_no_harm(mmap: Mmap) -> None:
+    uses: list[Callable[[Any, Any], object]] = [
+        lambda mapping, evil: mapping[evil],
+        lambda mapping, evil: mapping[evil:],
+        lambda mapping, evil: mapping.__setitem__(evil, 1),
+        lambda mapping, evil: mapping.__setitem__(0, evil),
+        lambda mapping, evil: mapping.__setitem__(slice(evil, 1), b"a"),
+        *([lambda mapping, evil: mapping.__setitem__(slice(1), evil)] if sys.version_info >= (3, 12) else []),
+    ]
+    for use in uses:
+        mapping = mmap()
+        with pytest.raises(ValueError, match="this mapping is closed"):
+            use(mapping, _Unmapping(mapping))
+
+
 # -- mappings and fork(2) --
 
 
@@ -1048,6 +1208,8 @@ def test_mremap_dontunmap_keeps_from_children_what_was_kept(mmap: Mmap, fork: Fo
     moved = dontunmap(mapping)
 
     def look() -> None:
+        with pytest.raises(ValueError, match="MADV_DONTFORK"):
+            _ = mapping[0]
         with pytest.raises(ValueError, match="MADV_DONTFORK"):
             memoryview(moved)
 

@@ -37,7 +37,7 @@ _ACCESS = {
 
 
 class Mapping(libc.Mapping, Closing):
-    """Memory of the kernel's, mapped: `memoryview(mapping)` shows its bytes, read-only where it is.
+    """Memory of the kernel's, mapped: `mapping[a:b]` and `memoryview(mapping)` are its bytes, read-only where it is.
 
     A view pins the memory: after `close` it is still valid, and the pages go with the last one. As long as there is one
     nothing is done that would make it crash: BufferError. What is not closed by its end is a ResourceWarning.

@@ -21,7 +21,7 @@ _BOTH = libc.PROT_READ | libc.PROT_WRITE
 
 
 class SharedMemory(libc.Mapping, PosixObject):
-    """Shared memory with a name, mapped: `memoryview(memory)` shows its bytes, which are zeros at first.
+    """Shared memory with a name, mapped: `memory[a:b]` and `memoryview(memory)` are its bytes, zeros at first.
 
     With `readonly` it is opened for reading, and so are its views. A view pins the memory: after `close` it is still
     valid, and the pages go with the last one. All of it is reserved when it is made, so that none is missing later.

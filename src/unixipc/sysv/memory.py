@@ -32,7 +32,7 @@ class SegmentStatus(Status):
 
 
 class SharedMemory(libc.Attachment, SysvObject, Holding):
-    """A shared memory segment, attached: `memoryview(memory)` shows its bytes, which are zeros at first.
+    """A shared memory segment, attached: `memory[a:b]` and `memoryview(memory)` are its bytes, zeros at first.
 
     With `readonly` it is attached for reading, and so are its views. A view pins the memory: after `close` it is still
     valid, and the kernel's attachment goes with the last one. What is not closed by its end is a ResourceWarning.
