@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.bars import (
@@ -21,8 +22,10 @@ from bench.bars import (
     VIEW,
 )
 from bench.channels import Workshop, peer, workshop
+from bench.channels.least import called, has_header
 from bench.compiling import compiled
 from bench.measuring import Call
+from bench.records import FLOOR
 from bench.results import OURS, C
 from bench.stints import STOPPING
 from unixipc import libc, posix, signals, sysv
@@ -51,6 +54,8 @@ def calls() -> Iterator[list[Call]]:
 def _kill(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
     yield Call(KILL, OURS, 0, _sending(libc.kill, 0))
     yield Call(KILL, C, 0, lambda turns: c.send_nothing(os.getpid(), turns))
+    if has_header():
+        yield Call(KILL, FLOOR, 0, _sending(called("kill")[0], 0))
     yield Call(KILL, "os.kill", 0, _sending(os.kill, 0))
 
 
@@ -67,6 +72,8 @@ def _sysv_semaphore(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
     ours = shop.keep(sysv.Semaphore.create(1))
     yield Call(SYSV_SEMAPHORE, OURS, 0, _pairs(ours))
     yield Call(SYSV_SEMAPHORE, C, 0, lambda turns: c.sysv_semaphore(ours.id, turns))
+    if has_header():
+        yield Call(SYSV_SEMAPHORE, FLOOR, 0, _pairs(_Functions(*called("semaphore", ours.id))))
     if library := peer("sysv_ipc"):
         theirs = shop.keep(library.Semaphore(None, library.IPC_CREX, initial_value=1))
         yield Call(SYSV_SEMAPHORE, "sysv_ipc", 0, _pairs(theirs))
@@ -80,6 +87,12 @@ def _posix_semaphore(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
         yield Call(POSIX_SEMAPHORE, "posix_ipc", 0, _pairs(theirs))
     yield Call(POSIX_SEMAPHORE, "multiprocessing.Lock", 0, _pairs(multiprocessing.get_context("fork").Lock()))
     yield Call(POSIX_SEMAPHORE, "threading.Lock", 0, _pairs(threading.Lock()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Functions:
+    acquire: Callable[[], object]
+    release: Callable[[], object]
 
 
 def _pairs(semaphore: Any) -> Run:
@@ -115,7 +128,7 @@ def _posix_memory(c: ctypes.CDLL, shop: Workshop) -> Iterator[Call]:
 
 
 def _views(read: str, write: str, memory: _Shared, text: bytes, c: ctypes.CDLL) -> Iterator[Call]:
-    """Read bytes from memory and write them there: by slices of it, as of an `mmap`, by a view of their place, and in C.
+    """Read bytes from memory and write them there: by slices, as of an `mmap`, by a view of their place, and in C.
 
     A program that knows where its messages lie keeps a view of each place; with an `mmap` it cannot.
     """

@@ -96,8 +96,8 @@ REASONS = (
         cores=1,
     ),
     Reason(
-        "A memoryview knows shapes and formats, and compares them with what it is given before it copies. Slices of the "
-        "memory itself know nothing but bytes.",
+        "A memoryview knows shapes and formats, and compares them with what it is given before it copies. Slices of "
+        "the memory itself know nothing but bytes.",
         side=VIEW,
     ),
     Reason(

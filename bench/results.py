@@ -50,6 +50,11 @@ def is_c(side: str) -> bool:
     return side == C or side.startswith(f"{C}, ")
 
 
+def is_floor(side: str) -> bool:
+    """Tell whether this side only shows what calls from Python cost."""
+    return side.startswith(FLOOR)
+
+
 def _is_a_batch(side: str) -> bool:
     return side.endswith((" at once", " in a row"))
 
@@ -120,7 +125,7 @@ class Results:
 
         What goes "64 at once" is held against what goes "64 in a row", where there is any.
         """
-        others = [other for other in self._jobs[job(row)] if not is_ours(other.side) and other.side != FLOOR]
+        others = [other for other in self._jobs[job(row)] if not is_ours(other.side) and not is_floor(other.side)]
         alike = [other for other in others if _is_a_batch(other.side) == _is_a_batch(row.side)]
         return [self._rows[other] for other in alike or others]
 

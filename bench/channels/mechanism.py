@@ -33,10 +33,12 @@ def text(size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """A channel that is nothing but two functions."""
+    """A channel that is nothing but functions: those for batches may be missing."""
 
     send: Callable[[Any], object]
     receive: Callable[[], object]
+    send_many: Callable[[list[Any]], object] | None = None
+    receive_many: Callable[[int], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import sysconfig
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.channels.least import called, has_header
 from bench.channels.loops import AtOnce, C, ChannelInC, InARow, InC
 from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Functions, Mechanism, Side, peer, text
 from bench.channels.workshop import BATCH
-from bench.compiling import compiled
 from bench.records import FLOOR, Kind
 from unixipc import posix, processes, sysv
 
@@ -25,7 +22,6 @@ _BATCHES = frozenset({Kind.CALL, Kind.THROUGHPUT})
 _BETWEEN_TWO = frozenset({Kind.ROUND_TRIP, Kind.THROUGHPUT})
 _LEAST = frozenset({Kind.CALL, Kind.ROUND_TRIP})
 _POLLS = 50
-_HEADER = Path(sysconfig.get_path("include"), "Python.h")
 _POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMIT_MSGQUEUE), whoever else has some
 
 
@@ -57,26 +53,28 @@ def _sides(
         Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
-        *([Side(FLOOR, _called(name, ours), kinds=_LEAST)] if _HEADER.exists() else []),
+        *(_least(_called(name, ours), pair, room) if has_header() else []),
     )
     if peer(library) is None:
         return sides
     return (*sides, Side(library, theirs), Side(f"{library}, {NAME_OF_ROW}", theirs, InARow(), _CALL, room))
 
 
+def _least(made: Callable[[Workshop, int], Channel], pair: Callable[[int], object], room: int) -> tuple[Side, Side]:
+    return (
+        Side(FLOOR, made, kinds=_LEAST),
+        Side(f"{FLOOR}, {NAME_OF_BATCH}", made, AtOnce(), _CALL, room, message=pair),
+    )
+
+
 def _called(
     name: str, ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue]
 ) -> Callable[[Workshop, int], Channel]:
-    """Give the least that calls from Python can cost: it needs the header that extensions are compiled with."""
+    """Give the least that calls from Python can cost."""
 
     def made(shop: Workshop, size: int) -> Channel:
-        handle = compiled("called", f"-I{_HEADER.parent}")._handle  # noqa: SLF001 - there is no other way to it
-        library = ctypes.PyDLL("called", handle=handle)  # which keeps the GIL
-        function = library[f"called_{name}"]
-        function.restype = ctypes.py_object
         queue = ours(shop, size)
-        send, receive = function(queue.id if isinstance(queue, sysv.MessageQueue) else queue.fileno())
-        return Functions(send, receive)
+        return Functions(*called(name, queue.id if isinstance(queue, sysv.MessageQueue) else queue.fileno()))
 
     return made
 

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hot.h"
+
 /* What is there already is taken with the GIL held. Where nothing was, as in a conversation, nothing will be the next
  * times either: they save the vain look. */
 struct uipc_looks {
@@ -150,8 +152,30 @@ uipc_front uipc_semop_front;
 /* At most so many operations, as uipc_semop does them, first without waiting. -ERESTART is an exception of a handler.
  */
 enum { UIPC_SOPS = 16 };
-struct uipc_sembuf;
-int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops);
+int uipc_operate_later(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, int result);
+static inline int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops,
+                               struct uipc_looks *looks) {
+    bool waits = true;
+    int result = -EAGAIN;
+    for (size_t i = 0; i < nsops; i++) {
+        waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
+        sops[i].sem_flg |= IPC_NOWAIT;
+    }
+    if (!waits) {
+        result = uipc_hot_semop(semid, sops, nsops);
+        return result == -ERESTART ? uipc_operate_later(module, semid, sops, nsops, result) : result;
+    }
+    if (uipc_looks_first(looks) && (result = uipc_hot_semop(semid, sops, nsops)) == -EAGAIN) {
+        uipc_looked_in_vain(looks);
+    }
+    if (result != -EAGAIN && result != -ERESTART) {
+        return result;
+    }
+    for (size_t i = 0; i < nsops; i++) {
+        sops[i].sem_flg &= ~IPC_NOWAIT;
+    }
+    return uipc_operate_later(module, semid, sops, nsops, result);
+}
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
 PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *text, unsigned int prio);

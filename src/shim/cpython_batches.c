@@ -2,8 +2,6 @@
  * V queue and its priority in a POSIX one. */
 #include "cpython.h"
 
-#include "internal.h"
-
 #include <string.h>
 
 bool uipc_as_int64(PyObject *object, int64_t *number) {

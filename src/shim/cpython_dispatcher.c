@@ -1,8 +1,6 @@
 /* The dispatcher of Python signal handlers. */
 #include "cpython.h"
 
-#include "internal.h"
-
 /* Call the handler of `number`, with `info` where it asked for one. Without a handler there is nothing to do. */
 static int call_handler(PyObject *module, PyObject *number, PyObject *info) {
     PyObject *const handler = PyDict_GetItemWithError(uipc_module(module)->handlers, number);

@@ -4,8 +4,6 @@
  * neither close what is being used, nor wait for the GIL within the loader's lock while we wait for that. */
 #include "cpython.h"
 
-#include "internal.h"
-
 struct library {
     PyObject head;
     void *handle;

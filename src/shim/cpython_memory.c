@@ -4,8 +4,6 @@
  * a call is about to use, or an exception strike before the memory has an owner. */
 #include "cpython.h"
 
-#include "internal.h"
-
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -5,8 +5,6 @@
  * Python. */
 #include "cpython.h"
 
-#include "internal.h"
-
 #include <limits.h>
 #include <stddef.h>
 #include <structmember.h>
@@ -209,7 +207,7 @@ UIPC_HOT static PyObject *changed(PyObject *self, short change) {
         return NULL;
     }
     struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
-    const int result = uipc_operate(module, semid, &sop, 1);
+    const int result = uipc_operate(module, semid, &sop, 1, &semaphore->looks);
     if (result >= 0) {
         Py_RETURN_NONE;
     }

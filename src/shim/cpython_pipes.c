@@ -3,8 +3,6 @@
  */
 #include "cpython.h"
 
-#include "internal.h"
-
 #define SMALL 4096 /* bytes that are copied sooner than a whole object is made for what may be less */
 
 static void raise_error(PyObject *module, int64_t result, const char *call, int fd) {

@@ -2,8 +2,6 @@
  * the caller would wait. What the first try cannot do is left to the twin, for nothing has happened yet. */
 #include "cpython.h"
 
-#include "hot.h"
-
 #include <limits.h>
 #include <sched.h>
 

@@ -4,8 +4,6 @@
  * which it pins as a view does. */
 #include "cpython.h"
 
-#include "internal.h"
-
 struct semaphore {
     PyObject head;
     uint64_t address;

@@ -1,8 +1,6 @@
 /* siginfo_t as an object: handlers get it without a call of Python code, and read it without one. */
 #include "cpython.h"
 
-#include "internal.h"
-
 #include <stddef.h>
 #include <string.h>
 
@@ -118,7 +116,7 @@ static PyType_Spec raw_siginfo_spec = {
 };
 
 /* The last one is used again when nobody else has kept it, which saves a busy receiver a tenth of its time. */
-PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info) {
+UIPC_HOT PyObject *uipc_siginfo_object(PyObject *module, const siginfo_t *info) {
     struct uipc_module *const state = uipc_module(module);
     PyObject *self = state->spare;
     if (self != NULL && Py_REFCNT(self) == 1 && (PyObject *)Py_TYPE(self) == state->siginfo) {

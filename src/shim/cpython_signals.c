@@ -2,9 +2,9 @@
  * error to explain) is their twin's: the same call in Python, over the same function of the shim. */
 #include "cpython.h"
 
-#include "hot.h"
+#include <string.h>
 
-PyObject *uipc_kill_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT PyObject *uipc_kill_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2];
     if (count == 2 && names == NULL && uipc_are_ints(args, count, numbers) &&
         uipc_hot_kill(numbers[0], numbers[1]) == 0) {
@@ -13,10 +13,17 @@ PyObject *uipc_kill_front(PyObject *module, PyObject *const *args, Py_ssize_t co
     return uipc_call_twin(module, "kill", args, count, names);
 }
 
-PyObject *uipc_sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+static inline union sigval value_of(int number) {
+    union sigval value;
+    memset(&value, 0, sizeof value);
+    value.sival_int = number;
+    return value;
+}
+
+UIPC_HOT PyObject *uipc_sigqueue_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[3] = {0};
     if ((count == 2 || count == 3) && names == NULL && uipc_are_ints(args, count, numbers) &&
-        uipc_sigqueue(numbers[0], numbers[1], numbers[2]) == 0) {
+        uipc_hot_sigqueue(numbers[0], numbers[1], value_of(numbers[2])) == 0) {
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "sigqueue", args, count, names);
@@ -53,11 +60,12 @@ PyObject *uipc_sigprocmask_front(PyObject *module, PyObject *const *args, Py_ssi
     return uipc_call_twin(module, "sigprocmask", args, count, names);
 }
 
-static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
+UIPC_HOT static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
     struct uipc_module *const state = uipc_module(module);
-    int64_t left[2] = {0, 0};
+    const struct timespec at_once = {0};
     int result = -EAGAIN;
-    if (uipc_looks_first(&state->looks_for_signals) && (result = uipc_sigtimedwait(set, info, left)) == -EAGAIN) {
+    if (uipc_looks_first(&state->looks_for_signals) &&
+        (result = uipc_hot_sigtimedwait(set, info, &at_once)) == -EAGAIN) {
         uipc_looked_in_vain(&state->looks_for_signals);
     }
     while (result == -EAGAIN || result == -ERESTART) {
@@ -65,14 +73,14 @@ static int wait_for(PyObject *module, uint64_t set, siginfo_t *info) {
             return -ERESTART;
         }
         Py_BEGIN_ALLOW_THREADS;
-        result = uipc_sigwaitinfo(set, info);
+        result = uipc_hot_sigtimedwait(set, info, NULL);
         Py_END_ALLOW_THREADS;
     }
     return result;
 }
 
 /* The mask of a SignalSet, which never changes: most waits are for the set of the wait before. */
-static bool mask_to_wait_for(struct uipc_module *state, PyObject *set, uint64_t *mask) {
+UIPC_HOT static bool mask_to_wait_for(struct uipc_module *state, PyObject *set, uint64_t *mask) {
     if (set != state->waited_for) {
         uint64_t value;
         if (!mask_of(state, set, &value)) {
@@ -88,7 +96,7 @@ static bool mask_to_wait_for(struct uipc_module *state, PyObject *set, uint64_t 
     return true;
 }
 
-PyObject *uipc_sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+UIPC_HOT PyObject *uipc_sigwaitinfo_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct uipc_module *const state = uipc_module(module);
     uint64_t set;
     siginfo_t info;

@@ -4,8 +4,6 @@
  * by the removal of the object, must not begin anew: it is told here. */
 #include "cpython.h"
 
-#include "hot.h"
-
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
@@ -244,24 +242,15 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
     return true;
 }
 
-UIPC_HOT int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops) {
-    bool waits = true;
-    for (size_t i = 0; i < nsops; i++) {
-        waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
-        sops[i].sem_flg |= IPC_NOWAIT;
-    }
-    int result = uipc_hot_semop(semid, sops, nsops);
-    for (size_t i = 0; i < nsops && waits && result < 0; i++) {
-        sops[i].sem_flg &= ~IPC_NOWAIT;
-    }
-    while ((result == -EAGAIN && waits) || result == -ERESTART) {
+UIPC_HOT int uipc_operate_later(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, int result) {
+    do {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
         }
         Py_BEGIN_ALLOW_THREADS;
         result = uipc_hot_semop(semid, sops, nsops);
         Py_END_ALLOW_THREADS;
-    }
+    } while (result == -ERESTART);
     return result;
 }
 
@@ -272,7 +261,7 @@ PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t c
     if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
         return uipc_call_twin(module, "semop", args, count, names);
     }
-    const int result = uipc_operate(module, semid, sops, (size_t)nsops);
+    const int result = uipc_operate(module, semid, sops, (size_t)nsops, NULL);
     if (result >= 0) {
         Py_RETURN_NONE;
     }

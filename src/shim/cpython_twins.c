@@ -1,8 +1,6 @@
 /* What fronts are made of: plain arguments, their twins, and their definitions. */
 #include "cpython.h"
 
-#include "internal.h"
-
 #include <string.h>
 
 /* Call a function with the arguments of a METH_FASTCALL | METH_KEYWORDS, after `self` unless that is NULL. */

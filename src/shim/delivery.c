@@ -325,7 +325,7 @@ static void stop_looking(uint64_t current, uint64_t next) {
     }
 }
 
-bool uipc_is_poke(const siginfo_t *info) {
+UIPC_HOT bool uipc_is_poke(const siginfo_t *info) {
     return (info->si_code == SI_TIMER || info->si_code == SI_QUEUE) && info->si_ptr == &state;
 }
 

@@ -133,7 +133,7 @@ static int own_pid(void) {
     return pid;
 }
 
-void uipc_siginfo_with_value(siginfo_t *info, int signum, int code, union sigval value) {
+UIPC_HOT void uipc_siginfo_with_value(siginfo_t *info, int signum, int code, union sigval value) {
     memset(info, 0, sizeof *info);
     info->si_signo = signum;
     info->si_code = code;

@@ -21,22 +21,15 @@ int uipc_tgkill(int tgid, int tid, int signum) {
 
 int uipc_raise(int signum) { return uipc_tgkill(getpid(), (int)syscall(SYS_gettid), signum); }
 
-/* As sigqueue(3), which spends a third of its time on asking for the pid and the uid. */
-static int queue_value(int pid, int signum, union sigval value) {
-    siginfo_t info;
-    uipc_siginfo_with_value(&info, signum, SI_QUEUE, value);
-    return uipc_is_reserved(signum) ? -EINVAL : uipc_result((int)syscall(SYS_rt_sigqueueinfo, pid, signum, &info));
-}
-
 int uipc_sigqueue(int pid, int signum, int sival_int) {
     union sigval value;
     memset(&value, 0, sizeof value);
     value.sival_int = sival_int;
-    return queue_value(pid, signum, value);
+    return uipc_hot_sigqueue(pid, signum, value);
 }
 
 int uipc_sigqueue_ptr(int pid, int signum, uint64_t sival_ptr) {
-    return queue_value(pid, signum, (union sigval){.sival_ptr = (void *)(uintptr_t)sival_ptr});
+    return uipc_hot_sigqueue(pid, signum, (union sigval){.sival_ptr = (void *)(uintptr_t)sival_ptr});
 }
 
 /* glibc has pidfd_open(3) since 2.36 only. */
@@ -67,29 +60,16 @@ void uipc_shorten(int64_t left[2], const struct timespec *start) {
     }
 }
 
-/* The waits call the kernel by themselves: glibc's report SI_TKILL as SI_USER, and its sigwait swallows EINTR. */
-int uipc_sigwaitinfo(uint64_t set, void *siginfo) {
-    const int busy = uipc_before_blocking();
-    if (busy < 0) {
-        return busy;
-    }
-    const int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, NULL, sizeof set));
-    return result >= 0 && uipc_is_poke(siginfo) ? -ERESTART : (int)uipc_after_blocking(result, false);
-}
+int uipc_sigwaitinfo(uint64_t set, void *siginfo) { return uipc_hot_sigtimedwait(set, siginfo, NULL); }
 
 int uipc_sigtimedwait(uint64_t set, void *siginfo, int64_t left[2]) {
     const struct timespec timeout = {.tv_sec = (time_t)left[0], .tv_nsec = (long)left[1]};
     const bool waits = left[0] != 0 || left[1] != 0;
     struct timespec start;
-    const int busy = uipc_before_blocking();
-    if (busy < 0) {
-        return busy;
-    }
     if (waits) {
         clock_gettime(CLOCK_MONOTONIC, &start);
     }
-    int result = uipc_result((int)syscall(SYS_rt_sigtimedwait, &set, siginfo, &timeout, sizeof set));
-    result = result >= 0 && uipc_is_poke(siginfo) ? -ERESTART : (int)uipc_after_blocking(result, false);
+    const int result = uipc_hot_sigtimedwait(set, siginfo, &timeout);
     if (waits && result == -ERESTART) {
         uipc_shorten(left, &start);
     }
