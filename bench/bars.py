@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.records import Kind, Row
-from bench.results import OURS, Spread
+from bench.records import FLOOR, Kind, Row
+from bench.results import OURS, Spread, is_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +88,32 @@ class Judgement:
 
     bar: Bar
     ratio: Spread | None
+    least: Spread | None
+    """The same of the least from Python: what no extension goes below, on this machine with this interpreter."""
 
     @property
     def met(self) -> bool | None:
         """Whether it is met; None if nobody knows."""
         return None if self.ratio is None else round(self.ratio.median, 2) <= self.bar.most  # as both are shown
 
+    @property
+    def beyond_reach(self) -> bool:
+        """Whether nothing that is called from Python could meet it here."""
+        return self.least is not None and self.least.median > self.bar.most
+
 
 def judge(results: Results) -> list[Judgement]:
     """Hold what was measured against the bars of its mechanisms."""
     measured = {each.row.mechanism for each in results.measured}
-    return [Judgement(bar, results.ratio(bar.row, bar.against)) for bar in BARS if bar.mechanism in measured]
+    return [
+        Judgement(bar, results.ratio(bar.row, bar.against), _least(results, bar))
+        for bar in BARS
+        if bar.mechanism in measured
+    ]
+
+
+def _least(results: Results, bar: Bar) -> Spread | None:
+    """Give the ratio of the least from Python to C; for polling there is none."""
+    if not is_c(bar.against) or bar.side == POLLING:
+        return None
+    return results.ratio(replace(bar.row, side=bar.side.replace(OURS, FLOOR)), bar.against)

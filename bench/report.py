@@ -195,23 +195,29 @@ def bars(results: Results, width: int) -> Table:
 
 def _bars(results: Results) -> Grid:
     lines = [_bar(judgement) for judgement in judge(results)]
-    return Grid("What is wanted", ("measured", "side", "against", "size", "at most", "is", "8 in 10", ""), lines, 3)
+    head = "measured", "side", "against", "size", "at most", "is", "8 in 10", "least", ""
+    return Grid("What is wanted", head, lines, 3)
 
 
 def _bar(judgement: Judgement) -> list[str]:
     bar, spread = judgement.bar, judgement.ratio
     verdict = {True: _MET, False: _MISSED, None: _UNKNOWN}[judgement.met]
     known = ["", ""] if spread is None else [digits(spread.median), spread.range]
+    known.append("" if judgement.least is None else digits(judgement.least.median))
     return [_what(bar.row), _side(bar.row), bar.against, size_text(bar.size), digits(bar.most), *known, verdict]
 
 
 def verdict(results: Results) -> str:
     """Count the bars that are met, and those that are not."""
-    counts = Counter(judgement.met for judgement in judge(results))
+    judged = judge(results)
+    counts = Counter(judgement.met for judgement in judged)
     if not counts:
         return "no ratio is wanted of what was measured"
     unknown = f", {counts[None]} were not measured" if counts[None] else ""
-    return f"of the {counts.total()} ratios that are wanted {counts[True]} are met, {counts[False]} are not{unknown}"
+    beyond = sum(judgement.met is False and judgement.beyond_reach for judgement in judged)
+    least = f" ({beyond} of them the least from Python misses, too)" if beyond else ""
+    met = f"{counts[True]} are met, {counts[False]} are not"
+    return f"of the {counts.total()} ratios that are wanted {met}{least}{unknown}"
 
 
 # -- who is ahead --
