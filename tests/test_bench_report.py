@@ -22,7 +22,7 @@ pytest.importorskip("pyperf", reason="results are written for pyperf, which is n
 
 from bench import bars, reasons, report, results
 from bench.measuring import Call, Plan, measure
-from bench.records import Kind, Measured, Row
+from bench.records import FLOOR, Kind, Measured, Row
 from bench.results import Results, Spread, UnreadableError
 
 from unixipc.testing import DEADLINE
@@ -229,9 +229,16 @@ def test_a_bar_that_is_not_met_is_said_so() -> None:
     known = [judgement for judgement in bars.judge(done) if judgement.met is not None]
     assert [(each.bar.against, each.met) for each in known] == [("C", False), ("sysv_ipc", True)]
     text = report.markdown(done, {})
-    assert f"| call | {QUEUE} | C | 64 B | 1.25 | 1.26 | 1.26 to 1.26 | not met |" in text
-    assert f"| call | {QUEUE} | sysv_ipc | 64 B | 1.00 | 0.90 | 0.90 to 0.90 | met |" in text
+    assert f"| call | {QUEUE} | C | 64 B | 1.25 | 1.26 | 1.26 to 1.26 |  | not met |" in text
+    assert f"| call | {QUEUE} | sysv_ipc | 64 B | 1.00 | 0.90 | 0.90 to 0.90 |  | met |" in text
     assert report.verdict(done) == "of the 8 ratios that are wanted 1 are met, 1 are not, 6 were not measured"
+
+
+@pytest.mark.parametrize(("least", "told"), [(126, " (1 of them the least from Python misses, too)"), (125, "")])
+def test_a_bar_that_nothing_called_from_python_meets_is_said_so(least: int, told: str) -> None:
+    done = run(measured("unixipc", 140, 140), measured("C", 100, 100), measured(FLOOR, least, least))
+    assert f"| 1.25 | 1.40 | 1.40 to 1.40 | {least / 100:.2f} | not met |" in report.markdown(done, {})
+    assert report.verdict(done) == f"of the 8 ratios that are wanted 0 are met, 1 are not{told}, 7 were not measured"
 
 
 def test_no_bar_is_missed_of_what_nobody_asked_for() -> None:

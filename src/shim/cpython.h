@@ -134,52 +134,11 @@ uipc_front uipc_sigprocmask_front;
 uipc_front uipc_sigwaitinfo_front;
 uipc_front uipc_msgsnd_front;
 uipc_front uipc_msgrcv_front;
-/* What these two fronts and those of the methods above them do. NULL without an exception: it is the twin's. */
-struct uipc_wanted {
-    int msqid;
-    size_t msgsz;
-    int64_t msgtyp;
-    int msgflg;
-    bool waits;
-    unsigned int polls;       /* how often to look again, yielding, before it sleeps */
-    struct uipc_looks *looks; /* NULL: it always looks first */
-};
-PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *text, int msgflg, bool waits);
-PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted);
 uipc_front uipc_msgsnd_many_front;
 uipc_front uipc_msgrcv_many_front;
 uipc_front uipc_semop_front;
-/* At most so many operations, as uipc_semop does them, first without waiting. -ERESTART is an exception of a handler.
- */
-enum { UIPC_SOPS = 16 };
-int uipc_operate_later(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, int result);
-static inline int uipc_operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops,
-                               struct uipc_looks *looks) {
-    bool waits = true;
-    int result = -EAGAIN;
-    for (size_t i = 0; i < nsops; i++) {
-        waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
-        sops[i].sem_flg |= IPC_NOWAIT;
-    }
-    if (!waits) {
-        result = uipc_hot_semop(semid, sops, nsops);
-        return result == -ERESTART ? uipc_operate_later(module, semid, sops, nsops, result) : result;
-    }
-    if (uipc_looks_first(looks) && (result = uipc_hot_semop(semid, sops, nsops)) == -EAGAIN) {
-        uipc_looked_in_vain(looks);
-    }
-    if (result != -EAGAIN && result != -ERESTART) {
-        return result;
-    }
-    for (size_t i = 0; i < nsops; i++) {
-        sops[i].sem_flg &= ~IPC_NOWAIT;
-    }
-    return uipc_operate_later(module, semid, sops, nsops, result);
-}
 uipc_front uipc_mq_send_front;
 uipc_front uipc_mq_receive_front;
-PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *text, unsigned int prio);
-PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls, struct uipc_looks *looks);
 uipc_front uipc_mq_timedsend_front;
 uipc_front uipc_mq_timedreceive_front;
 uipc_front uipc_mq_send_many_front;
@@ -190,16 +149,11 @@ uipc_front uipc_sem_post_front;
 
 uipc_front uipc_read_front;
 uipc_front uipc_write_front;
-/* NULL, or a negative number, without an exception: it is the twin's. */
-PyObject *uipc_read_bytes(PyObject *module, int fd, size_t count);
-int64_t uipc_write_text(PyObject *module, int fd, const struct uipc_text *text);
 
 /* Whether an object, or NULL, is a Semaphore that is open, with its memory here; and where it is. */
 bool uipc_is_open_semaphore(PyObject *module, PyObject *object, uint64_t *address);
 /* sem_wait(3) on one that is open, without the GIL; the caller owns it. */
 int uipc_wait_for_semaphore(PyObject *object);
-/* Take one off its value, at once or after a wait: 0, or -errno, of which what is not an exception is the twin's. */
-int uipc_acquire_semaphore(PyObject *module, PyObject *object);
 
 /* The end of a tp_dealloc. */
 static inline void uipc_free_object(PyObject *self) {

@@ -1,13 +1,14 @@
 /* Fronts of the hot calls of libc/mqueue.py and libc/semaphore.py: first without waiting and with the GIL held, then as
  * the caller would wait. What the first try cannot do is left to the twin, for nothing has happened yet. */
-#include "cpython.h"
+#include "cpython_methods.h"
 
 #include <limits.h>
 #include <sched.h>
 
 #define MSGSIZE 8192
 
-UIPC_HOT PyObject *uipc_mq_send_text(PyObject *module, int mqdes, PyObject *object, unsigned int prio) {
+/* What the front and that of the method do. NULL without an exception: it is the twin's. */
+UIPC_INLINE PyObject *send_text(PyObject *module, int mqdes, PyObject *object, unsigned int prio) {
     struct uipc_text text;
     if (!uipc_text_of(object, &text)) {
         PyErr_Clear();
@@ -39,7 +40,7 @@ PyObject *uipc_mq_send_front(PyObject *module, PyObject *const *args, Py_ssize_t
     int prio = 0;
     if ((count == 2 || count == 3) && names == NULL && uipc_are_ints(args, 1, &mqdes) &&
         uipc_are_ints(args + 2, count - 2, &prio) && prio >= 0) {
-        PyObject *const sent = uipc_mq_send_text(module, mqdes, args[1], (unsigned int)prio);
+        PyObject *const sent = send_text(module, mqdes, args[1], (unsigned int)prio);
         if (sent != NULL || PyErr_Occurred()) {
             return sent;
         }
@@ -97,8 +98,8 @@ UIPC_HOT static int64_t receive_in_time(int mqdes, char *text, size_t size, unsi
     return uipc_hot_mq_receive(mqdes, text, size, prio);
 }
 
-UIPC_HOT PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls,
-                                        struct uipc_looks *looks) {
+UIPC_INLINE PyObject *receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls,
+                                   struct uipc_looks *looks) {
     unsigned int prio;
     char text[MSGSIZE];
     if (size > sizeof text) {
@@ -128,7 +129,7 @@ UIPC_HOT PyObject *uipc_mq_receive_text(PyObject *module, int mqdes, size_t size
 PyObject *uipc_mq_receive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2]; /* mqdes, and the greatest length */
     if (count == 2 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0) {
-        PyObject *const received = uipc_mq_receive_text(module, numbers[0], (size_t)numbers[1], 0, NULL);
+        PyObject *const received = receive_text(module, numbers[0], (size_t)numbers[1], 0, NULL);
         if (received != NULL || PyErr_Occurred()) {
             return received;
         }
@@ -218,7 +219,8 @@ PyObject *uipc_mq_receive_many_front(PyObject *module, PyObject *const *args, Py
 
 /* -- semaphores -- */
 
-int uipc_acquire_semaphore(PyObject *module, PyObject *object) {
+/* Take one off its value, at once or after a wait: 0, or -errno, of which what is not an exception is the twin's. */
+static int acquire(PyObject *module, PyObject *object) {
     uint64_t address;
     int result = uipc_is_open_semaphore(module, object, &address) ? uipc_sem_trywait(address) : -EINVAL;
     while (result == -EAGAIN || result == -ERESTART) {
@@ -235,7 +237,7 @@ int uipc_acquire_semaphore(PyObject *module, PyObject *object) {
 
 PyObject *uipc_sem_wait_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     if (count == 1 && names == NULL) {
-        if (uipc_acquire_semaphore(module, args[0]) == 0) {
+        if (acquire(module, args[0]) == 0) {
             Py_RETURN_NONE;
         }
         if (PyErr_Occurred()) {
@@ -261,4 +263,72 @@ PyObject *uipc_sem_post_front(PyObject *module, PyObject *const *args, Py_ssize_
         Py_RETURN_NONE;
     }
     return uipc_call_twin(module, "sem_post", args, count, names);
+}
+
+/* -- methods -- */
+
+UIPC_HOT PyObject *uipc_posix_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    int mqdes;
+    int priority = 0;
+    if (uipc_has_descriptor(queue, &mqdes) && count >= 1 && uipc_waits_for_ever(args, count, 2, names) &&
+        (count == 1 || (uipc_are_ints(args + 1, 1, &priority) && priority >= 0))) {
+        PyObject *const sent = send_text(uipc_module_of(self), mqdes, args[0], (unsigned int)priority);
+        if (sent != NULL || (PyErr_Occurred() && !uipc_goes_on(self))) {
+            return sent;
+        }
+    }
+    return uipc_call_method_twin(POSIX_SEND, self, args, count, names);
+}
+
+UIPC_HOT PyObject *uipc_posix_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    int mqdes;
+    size_t size;
+    if (uipc_has_descriptor(queue, &mqdes) && uipc_has_size(queue, &size) &&
+        uipc_waits_for_ever(args, count, 0, names)) {
+        PyObject *const received = receive_text(uipc_module_of(self), mqdes, size, uipc_polls_of(queue), &queue->looks);
+        if (received != NULL || (PyErr_Occurred() && !uipc_goes_on(self))) {
+            return received;
+        }
+    }
+    return uipc_call_method_twin(POSIX_RECEIVE, self, args, count, names);
+}
+
+PyObject *uipc_posix_receive_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    int mqdes;
+    if (uipc_has_descriptor(queue, &mqdes) && queue->size != NULL && uipc_is_plain_count(queue, args, count, names)) {
+        PyObject *const args_of_call[] = {Py_NewRef(queue->fd), Py_NewRef(queue->size), args[0]};
+        PyObject *const received = uipc_mq_receive_many_front(uipc_module_of(self), args_of_call, 3, NULL);
+        Py_DECREF(args_of_call[0]);
+        Py_DECREF(args_of_call[1]);
+        if (received != NULL || !uipc_goes_on(self)) {
+            return received;
+        }
+    }
+    return uipc_call_method_twin(POSIX_RECEIVE_MANY, self, args, count, names);
+}
+
+UIPC_HOT PyObject *uipc_posix_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const sem = uipc_fronted_of(self)->sem;
+    if (sem != NULL && count == 0 && uipc_waits_for_ever(args, count, 0, names)) {
+        Py_INCREF(sem); /* close() lets go of it */
+        const int result = acquire(uipc_module_of(self), sem);
+        Py_DECREF(sem);
+        if (result == 0 || (PyErr_Occurred() && !uipc_goes_on(self))) {
+            return result == 0 ? Py_NewRef(Py_None) : NULL;
+        }
+    }
+    return uipc_call_method_twin(POSIX_ACQUIRE, self, args, count, names);
+}
+
+UIPC_HOT PyObject *uipc_posix_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    uint64_t address;
+    if (count == 0 && names == NULL &&
+        uipc_is_open_semaphore(uipc_module_of(self), uipc_fronted_of(self)->sem, &address) &&
+        uipc_sem_post(address) == 0) {
+        Py_RETURN_NONE;
+    }
+    return uipc_call_method_twin(POSIX_RELEASE, self, args, count, names);
 }

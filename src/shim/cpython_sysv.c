@@ -2,7 +2,7 @@
  *
  * What the first try cannot do is left to the twin, for nothing has happened yet. A wait that was interrupted, or ended
  * by the removal of the object, must not begin anew: it is told here. */
-#include "cpython.h"
+#include "cpython_methods.h"
 
 #include <limits.h>
 #include <sched.h>
@@ -30,8 +30,9 @@ static enum patience patience(PyObject *const *args, Py_ssize_t count, PyObject 
 
 static bool ended_for_good(int64_t result) { return result == -EINTR || result == -EIDRM; }
 
-UIPC_HOT PyObject *uipc_send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *object, int msgflg,
-                                      bool waits) {
+/* What the front and that of the method do. NULL without an exception: it is the twin's. */
+UIPC_INLINE PyObject *send_to_queue(PyObject *module, int msqid, int64_t mtype, PyObject *object, int msgflg,
+                                    bool waits) {
     struct uipc_text text;
     struct uipc_message message;
     if (!uipc_text_of(object, &text)) {
@@ -74,7 +75,7 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     const enum patience waits = patience(args, count, names);
     if ((count == 3 || count == 4) && waits != UNKNOWN && uipc_are_ints(args, 1, &msqid) &&
         uipc_as_int64(args[1], &mtype) && uipc_are_ints(args + 3, count - 3, &msgflg)) {
-        PyObject *const sent = uipc_send_to_queue(module, msqid, mtype, args[2], msgflg, waits == FOR_EVER);
+        PyObject *const sent = send_to_queue(module, msqid, mtype, args[2], msgflg, waits == FOR_EVER);
         if (sent != NULL || PyErr_Occurred()) {
             return sent;
         }
@@ -82,12 +83,22 @@ PyObject *uipc_msgsnd_front(PyObject *module, PyObject *const *args, Py_ssize_t 
     return uipc_call_twin(module, "msgsnd", args, count, names);
 }
 
-static inline int64_t receive(const struct uipc_wanted *wanted, struct uipc_message *message, int more) {
+struct wanted {
+    int msqid;
+    size_t msgsz;
+    int64_t msgtyp;
+    int msgflg;
+    bool waits;
+    unsigned int polls;       /* how often to look again, yielding, before it sleeps */
+    struct uipc_looks *looks; /* NULL: it always looks first */
+};
+
+UIPC_INLINE int64_t receive(const struct wanted *wanted, struct uipc_message *message, int more) {
     return uipc_hot_msgrcv(wanted->msqid, message, wanted->msgsz, wanted->msgtyp, wanted->msgflg | more);
 }
 
 /* A processor that finds nothing else to do goes on at once, one that both processes share goes to the other. */
-UIPC_HOT static int64_t receive_in_time(const struct uipc_wanted *wanted, struct uipc_message *message) {
+UIPC_HOT static int64_t receive_in_time(const struct wanted *wanted, struct uipc_message *message) {
     for (unsigned int i = 0; i < wanted->polls; i++) {
         sched_yield();
         const int64_t result = receive(wanted, message, IPC_NOWAIT);
@@ -98,7 +109,7 @@ UIPC_HOT static int64_t receive_in_time(const struct uipc_wanted *wanted, struct
     return receive(wanted, message, 0);
 }
 
-UIPC_HOT PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_wanted *wanted) {
+UIPC_INLINE PyObject *receive_from_queue(PyObject *module, const struct wanted *wanted) {
     struct uipc_message message;
     if (wanted->msgsz > sizeof message.mtext) {
         return NULL;
@@ -128,7 +139,7 @@ UIPC_HOT PyObject *uipc_receive_from_queue(PyObject *module, const struct uipc_w
 
 PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2]; /* msqid, msgsz */
-    struct uipc_wanted wanted = {0};
+    struct wanted wanted = {0};
     const enum patience waits = patience(args, count, names);
     if (count >= 2 && count <= 4 && waits != UNKNOWN && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0 &&
         (count < 3 || uipc_as_int64(args[2], &wanted.msgtyp)) &&
@@ -136,7 +147,7 @@ PyObject *uipc_msgrcv_front(PyObject *module, PyObject *const *args, Py_ssize_t 
         wanted.msqid = numbers[0];
         wanted.msgsz = (size_t)numbers[1];
         wanted.waits = waits == FOR_EVER;
-        PyObject *const received = uipc_receive_from_queue(module, &wanted);
+        PyObject *const received = receive_from_queue(module, &wanted);
         if (received != NULL || PyErr_Occurred()) {
             return received;
         }
@@ -213,6 +224,8 @@ PyObject *uipc_msgrcv_many_front(PyObject *module, PyObject *const *args, Py_ssi
 
 /* -- semaphores -- */
 
+enum { SOPS = 16 };
+
 /* Whether these are at most so many plain tuples of two or three numbers. The caller owns the sequence. */
 static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *nsops) {
     const bool is_tuple = PyTuple_Check(sequence);
@@ -220,7 +233,7 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
         return false;
     }
     *nsops = is_tuple ? PyTuple_Size(sequence) : PyList_Size(sequence);
-    if (*nsops > UIPC_SOPS) {
+    if (*nsops > SOPS) {
         return false;
     }
     for (Py_ssize_t i = 0; i < *nsops; i++) {
@@ -242,7 +255,7 @@ static bool are_sops(PyObject *sequence, struct uipc_sembuf *sops, Py_ssize_t *n
     return true;
 }
 
-UIPC_HOT int uipc_operate_later(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, int result) {
+UIPC_HOT static int operate_later(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, int result) {
     do {
         if (result == -ERESTART && uipc_run_handlers(module) < 0) {
             break;
@@ -254,14 +267,38 @@ UIPC_HOT int uipc_operate_later(PyObject *module, int semid, struct uipc_sembuf 
     return result;
 }
 
+/* At most so many operations, first without waiting. -ERESTART is an exception of a handler. */
+UIPC_INLINE int operate(PyObject *module, int semid, struct uipc_sembuf *sops, size_t nsops, struct uipc_looks *looks) {
+    bool waits = true;
+    int result = -EAGAIN;
+    for (size_t i = 0; i < nsops; i++) {
+        waits = waits && !(sops[i].sem_flg & IPC_NOWAIT);
+        sops[i].sem_flg |= IPC_NOWAIT;
+    }
+    if (!waits) {
+        result = uipc_hot_semop(semid, sops, nsops);
+        return result == -ERESTART ? operate_later(module, semid, sops, nsops, result) : result;
+    }
+    if (uipc_looks_first(looks) && (result = uipc_hot_semop(semid, sops, nsops)) == -EAGAIN) {
+        uipc_looked_in_vain(looks);
+    }
+    if (result != -EAGAIN && result != -ERESTART) {
+        return result;
+    }
+    for (size_t i = 0; i < nsops; i++) {
+        sops[i].sem_flg &= ~IPC_NOWAIT;
+    }
+    return operate_later(module, semid, sops, nsops, result);
+}
+
 PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int semid;
     Py_ssize_t nsops;
-    struct uipc_sembuf sops[UIPC_SOPS];
+    struct uipc_sembuf sops[SOPS];
     if (count != 2 || names != NULL || !uipc_are_ints(args, 1, &semid) || !are_sops(args[1], sops, &nsops)) {
         return uipc_call_twin(module, "semop", args, count, names);
     }
-    const int result = uipc_operate(module, semid, sops, (size_t)nsops, NULL);
+    const int result = operate(module, semid, sops, (size_t)nsops, NULL);
     if (result >= 0) {
         Py_RETURN_NONE;
     }
@@ -270,4 +307,113 @@ PyObject *uipc_semop_front(PyObject *module, PyObject *const *args, Py_ssize_t c
             PyObject_CallFunction(uipc_module(module)->failure, "isOO", -result, "semop", args[0], args[1]));
     }
     return PyErr_Occurred() ? NULL : uipc_call_twin(module, "semop", args, count, names);
+}
+
+/* -- methods -- */
+
+UIPC_HOT PyObject *uipc_sysv_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    int msqid;
+    int64_t mtype = 1;
+    if (uipc_is_open(queue) && uipc_is_known_int(queue->id, &queue->known_id, &msqid) && count >= 1 &&
+        uipc_waits_for_ever(args, count, 2, names) && (count == 1 || uipc_as_int64(args[1], &mtype))) {
+        PyObject *const sent = send_to_queue(uipc_module_of(self), msqid, mtype, args[0], 0, true);
+        if (sent != NULL || (PyErr_Occurred() && !uipc_was_error(EINTR))) {
+            return sent;
+        }
+    }
+    return uipc_call_method_twin(SYSV_SEND, self, args, count, names);
+}
+
+UIPC_HOT PyObject *uipc_sysv_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    struct wanted wanted = {.waits = true, .polls = uipc_polls_of(queue), .looks = &queue->looks};
+    const bool selects = count == 1 && args[0] != Py_None;
+    if (uipc_is_open(queue) && uipc_has_size(queue, &wanted.msgsz) &&
+        uipc_is_known_int(queue->id, &queue->known_id, &wanted.msqid) && count <= 1 &&
+        uipc_waits_for_ever(args, count, 1, names) &&
+        (!selects || (uipc_as_int64(args[0], &wanted.msgtyp) && wanted.msgtyp > 0))) {
+        PyObject *const received = receive_from_queue(uipc_module_of(self), &wanted);
+        if (received != NULL || (PyErr_Occurred() && !uipc_was_error(EINTR))) {
+            return received;
+        }
+    }
+    return uipc_call_method_twin(SYSV_RECEIVE, self, args, count, names);
+}
+
+PyObject *uipc_sysv_receive_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const queue = uipc_fronted_of(self);
+    if (uipc_is_open(queue) && queue->size != NULL && uipc_is_plain_count(queue, args, count, names)) {
+        PyObject *const args_of_call[] = {Py_NewRef(queue->id), Py_NewRef(queue->size), args[0]};
+        PyObject *const received = uipc_msgrcv_many_front(uipc_module_of(self), args_of_call, 3, NULL);
+        Py_DECREF(args_of_call[0]);
+        Py_DECREF(args_of_call[1]);
+        if (received != NULL || !(uipc_was_error(EINTR) || uipc_was_error(E2BIG))) {
+            return received;
+        }
+    }
+    return uipc_call_method_twin(SYSV_RECEIVE_MANY, self, args, count, names);
+}
+
+/* Do the usual operation of a semaphore: None, or NULL with an exception that the twin must not change, or without one
+ * where it is the twin's. */
+UIPC_HOT static PyObject *changed(PyObject *self, short change) {
+    PyObject *const module = uipc_module_of(self);
+    struct uipc_fronted *const semaphore = uipc_fronted_of(self);
+    int semid;
+    int number;
+    if (!uipc_is_open(semaphore) || !uipc_is_known_int(semaphore->id, &semaphore->known_id, &semid) ||
+        !uipc_is_known_int(semaphore->number, &semaphore->known_number, &number) || number < 0 || number > USHRT_MAX) {
+        return NULL;
+    }
+    struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
+    const int result = operate(module, semid, &sop, 1, &semaphore->looks);
+    if (result >= 0) {
+        Py_RETURN_NONE;
+    }
+    if (result == -EIDRM) {
+        uipc_raise_made(PyObject_CallFunction(uipc_module(module)->failure, "isi[(iii)]", EIDRM, "semop", semid, number,
+                                              (int)change, 0));
+    }
+    return NULL;
+}
+
+UIPC_HOT PyObject *uipc_sysv_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const done = count == 0 && uipc_waits_for_ever(args, count, 0, names) ? changed(self, -1) : NULL;
+    return done != NULL || PyErr_Occurred() ? done : uipc_call_method_twin(SYSV_ACQUIRE, self, args, count, names);
+}
+
+UIPC_HOT PyObject *uipc_sysv_release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *const done = count == 0 && names == NULL ? changed(self, 1) : NULL;
+    return done != NULL || PyErr_Occurred() ? done : uipc_call_method_twin(SYSV_RELEASE, self, args, count, names);
+}
+
+/* Operations as semop(2) has them, of pairs: the caller owns the tuple. */
+static PyObject *operations_of(PyObject *const *pairs, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyTuple_CheckExact(pairs[i]) || PyTuple_Size(pairs[i]) != 2) {
+            return NULL;
+        }
+    }
+    PyObject *const operations = PyTuple_New(count);
+    for (Py_ssize_t i = 0; operations != NULL && i < count; i++) {
+        PyTuple_SetItem(operations, i, Py_NewRef(pairs[i]));
+    }
+    return operations;
+}
+
+PyObject *uipc_sysv_operate(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct uipc_fronted *const semaphores = uipc_fronted_of(self);
+    if (uipc_is_open(semaphores) && count <= SOPS && uipc_waits_for_ever(args, count, count, names)) {
+        PyObject *const operations = operations_of(args, count);
+        PyObject *const args_of_call[] = {Py_NewRef(semaphores->id), operations};
+        PyObject *const done =
+            operations == NULL ? NULL : uipc_semop_front(uipc_module_of(self), args_of_call, 2, NULL);
+        Py_DECREF(args_of_call[0]);
+        Py_XDECREF(operations);
+        if (done != NULL || (PyErr_Occurred() && !uipc_was_error(EINTR))) {
+            return done;
+        }
+    }
+    return uipc_call_method_twin(SYSV_OPERATE, self, args, count, names);
 }

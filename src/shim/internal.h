@@ -13,9 +13,11 @@
 
 #define UIPC_ALL_SIGNALS UINT64_MAX
 
-/* Of functions that a hot call runs through: they lie side by side, for each page of code or data that a process
- * touches first after another one has run costs as much as a hundred instructions. */
+/* Of functions that a hot call runs through: they lie side by side, for after another process has run each page of
+ * code is looked up anew. */
 #define UIPC_HOT __attribute__((hot))
+/* Of functions that several fronts are made of: see hot.h. */
+#define UIPC_INLINE static inline __attribute__((always_inline))
 
 /* The one place where errno is read: `value` is what a call has just returned. */
 static inline int uipc_result(int value) { return value < 0 ? -errno : value; }
