@@ -33,7 +33,7 @@ class Plan:
     """A text in the names of the mechanisms that are measured."""
 
 
-QUICK = Plan(rounds=5, milliseconds=6, sizes=(64, 65536), cores=(1, 2))
+QUICK = Plan(rounds=5, milliseconds=5, sizes=(64, 65536), cores=(1, 2))
 FULL = Plan(rounds=7, milliseconds=40, sizes=(1, 64, 1024, 8192, 65536, 1048576), cores=(1, 2))
 
 
