@@ -74,7 +74,7 @@ PyObject *uipc_mq_timedsend_front(PyObject *module, PyObject *const *args, Py_ss
 
 PyObject *uipc_mq_timedreceive_front(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     int numbers[2]; /* mqdes, and the greatest length */
-    unsigned int prio;
+    unsigned int prio = 0;
     char text[MSGSIZE];
     if (count == 3 && names == NULL && uipc_are_ints(args, 2, numbers) && numbers[1] >= 0 && numbers[1] <= MSGSIZE &&
         is_at_once(args[2])) {
@@ -100,7 +100,7 @@ UIPC_HOT static int64_t receive_in_time(int mqdes, char *text, size_t size, unsi
 
 UIPC_INLINE PyObject *receive_text(PyObject *module, int mqdes, size_t size, unsigned int polls,
                                    struct uipc_looks *looks) {
-    unsigned int prio;
+    unsigned int prio = 0;
     char text[MSGSIZE];
     if (size > sizeof text) {
         return NULL;
