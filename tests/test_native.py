@@ -13,6 +13,7 @@ from unixipc import _cpython, _native
 
 PACKAGE = Path(_native.__file__).parent
 FFI: Any = _native.ffi
+OPERATORS = {"__len__", "__getitem__", "__setitem__"}
 SHIM = Path(__file__).parent.parent / "src" / "shim"
 
 
@@ -61,7 +62,7 @@ def test_the_stub_of_the_second_module_names_what_is_compiled() -> None:
     named |= {target.id for target in assigned if isinstance(target, ast.Name)}
     assert named == {name for name in vars(_cpython) if not name.startswith("__")}
     memory = _members(_classes("_cpython.pyi")["Memory"]).keys() - {"__buffer__"}
-    compiled = {name for name in vars(_cpython.Memory) if not name.startswith("__") or name == "__len__"}
+    compiled = {name for name in vars(_cpython.Memory) if not name.startswith("__") or name in OPERATORS}
     assert memory == compiled
     semaphore = _members(_classes("_cpython.pyi")["Semaphore"]).keys()
     assert semaphore == {name for name in vars(_cpython.Semaphore) if not name.startswith("__")}
