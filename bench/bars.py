@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.records import FLOOR, Kind, Row
+from bench.records import FLOOR, FLOOR_OF_POLLING, Kind, Row
 from bench.results import OURS, Spread, is_c
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Judgement:
     bar: Bar
     ratio: Spread | None
     least: Spread | None
-    """The same of the least from Python: what no extension goes below, on this machine with this interpreter."""
+    """The same of the least from Python, or of polling in C: what no extension goes below, on this machine."""
 
     @property
     def met(self) -> bool | None:
@@ -113,7 +113,8 @@ def judge(results: Results) -> list[Judgement]:
 
 
 def _least(results: Results, bar: Bar) -> Spread | None:
-    """Give the ratio of the least from Python to C; for polling there is none."""
-    if not is_c(bar.against) or bar.side == POLLING:
+    """Give the ratio of the least from Python to C, or of polling in C."""
+    if not is_c(bar.against):
         return None
-    return results.ratio(replace(bar.row, side=bar.side.replace(OURS, FLOOR)), bar.against)
+    side = FLOOR_OF_POLLING if bar.side == POLLING else bar.side.replace(OURS, FLOOR)
+    return results.ratio(replace(bar.row, side=side), bar.against)

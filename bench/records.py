@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 FLOOR = "the least from Python"
+FLOOR_OF_POLLING = "polling in C"
 """A side that is nobody's: functions that make the system call and its result, and look at nothing else."""
 
 

@@ -215,7 +215,7 @@ def verdict(results: Results) -> str:
         return "no ratio is wanted of what was measured"
     unknown = f", {counts[None]} were not measured" if counts[None] else ""
     beyond = sum(judgement.met is False and judgement.beyond_reach for judgement in judged)
-    least = f" ({beyond} of them the least from Python misses, too)" if beyond else ""
+    least = f" ({beyond} of them out of reach here, as the least shows)" if beyond else ""
     met = f"{counts[True]} are met, {counts[False]} are not"
     return f"of the {counts.total()} ratios that are wanted {met}{least}{unknown}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyperf
 
-from bench.records import FLOOR, Kind, Measured, Row
+from bench.records import FLOOR, FLOOR_OF_POLLING, Kind, Measured, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,8 +51,8 @@ def is_c(side: str) -> bool:
 
 
 def is_floor(side: str) -> bool:
-    """Tell whether this side only shows what calls from Python cost."""
-    return side.startswith(FLOOR)
+    """Tell whether this side is nobody's, and only shows what could be reached."""
+    return side.startswith(FLOOR) or side == FLOOR_OF_POLLING
 
 
 def _is_a_batch(side: str) -> bool:

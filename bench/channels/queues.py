@@ -8,7 +8,7 @@ from bench.channels.least import called, has_header
 from bench.channels.loops import AtOnce, C, ChannelInC, InARow, InC
 from bench.channels.mechanism import NAME_OF_BATCH, NAME_OF_ROW, Functions, Mechanism, Side, peer, text
 from bench.channels.workshop import BATCH
-from bench.records import FLOOR, Kind
+from bench.records import FLOOR, FLOOR_OF_POLLING, Kind
 from unixipc import posix, processes, sysv
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ _POSIX_BYTES = 2**17  # of the 800 KiB that a user may have in all queues (RLIMI
 def mechanisms() -> Iterator[Mechanism]:
     """Give them with what the limits of the present IPC namespace allow."""
     limits = processes.IpcLimits()
-    sides = _sides(
-        "system_v", _system_v, lambda size: (1, text(size)), _system_v_in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb
-    )
+    in_c = _system_v_in_c, _system_v_polled_in_c
+    sides = _sides("system_v", _system_v, lambda size: (1, text(size)), *in_c, "sysv_ipc", _sysv_ipc, limits.msgmnb)
     yield Mechanism("System V message queue", range(1, limits.msgmax + 1), sides)
     room = _POSIX_BYTES if limits.msg_max >= BATCH else 0  # for a batch; that for one message is there always
-    sides = _sides("posix", _posix, lambda size: (text(size), 0), _posix_in_c, "posix_ipc", _posix_ipc, room)
+    in_c = _posix_in_c, _posix_polled_in_c
+    sides = _sides("posix", _posix, lambda size: (text(size), 0), *in_c, "posix_ipc", _posix_ipc, room)
     yield Mechanism("POSIX message queue", range(1, limits.msgsize_max + 1), sides)
 
 
@@ -42,6 +42,7 @@ def _sides(
     ours: Callable[[Workshop, int], sysv.MessageQueue | posix.MessageQueue],
     pair: Callable[[int], object],
     in_c: Callable[[Workshop, int], Channel],
+    polled_in_c: Callable[[Workshop, int], Channel],
     library: str,
     theirs: Callable[[Workshop, int], Channel],
     room: int,
@@ -52,6 +53,7 @@ def _sides(
         Side(f"unixipc, {NAME_OF_BATCH}", ours, AtOnce(), _BATCHES, room, message=pair),
         Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
+        Side(FLOOR_OF_POLLING, polled_in_c, C, frozenset({Kind.ROUND_TRIP})),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
         *(_least(_called(name, ours), pair, room) if has_header() else []),
     )
@@ -98,6 +100,10 @@ def _system_v_in_c(shop: Workshop, size: int) -> Channel:
     return ChannelInC(shop, "system_v_queue", size, _system_v(shop, size).id)
 
 
+def _system_v_polled_in_c(shop: Workshop, size: int) -> Channel:
+    return ChannelInC(shop, "system_v_polled_queue", size, _system_v(shop, size).id)
+
+
 def _sysv_ipc(shop: Workshop, size: int) -> Any:
     library = peer("sysv_ipc")
     return shop.keep(library.MessageQueue(None, library.IPC_CREX, max_message_size=max(size, 2048)))  # its default
@@ -113,6 +119,10 @@ def _posix(shop: Workshop, size: int) -> posix.MessageQueue:
 
 def _posix_in_c(shop: Workshop, size: int) -> Channel:
     return ChannelInC(shop, "posix_queue", size, _posix(shop, size).fileno())
+
+
+def _posix_polled_in_c(shop: Workshop, size: int) -> Channel:
+    return ChannelInC(shop, "posix_polled_queue", size, _posix(shop, size).fileno())
 
 
 def _posix_ipc(shop: Workshop, size: int) -> Any:
