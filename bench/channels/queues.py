@@ -53,8 +53,8 @@ def _sides(
         Side(f"unixipc, {NAME_OF_BATCH}", ours, AtOnce(), _BATCHES, room, message=pair),
         Side("unixipc, polling", _polling(ours), kinds=_BETWEEN_TWO),
         Side("C", in_c, C),
-        Side(FLOOR_OF_POLLING, polled_in_c, C, frozenset({Kind.ROUND_TRIP})),
         Side(f"C, {NAME_OF_ROW}", in_c, InC(BATCH), _CALL, room),
+        Side(FLOOR_OF_POLLING, polled_in_c, C, frozenset({Kind.ROUND_TRIP})),
         *(_least(_called(name, ours), pair, room) if has_header() else []),
     )
     if peer(library) is None:
