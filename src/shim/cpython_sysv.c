@@ -367,7 +367,7 @@ UIPC_HOT static PyObject *changed(PyObject *self, short change) {
         return NULL;
     }
     struct uipc_sembuf sop = {.sem_num = (unsigned short)number, .sem_op = change};
-    const int result = operate(module, semid, &sop, 1, &semaphore->looks);
+    const int result = operate(module, semid, &sop, 1, change < 0 ? &semaphore->looks : NULL);
     if (result >= 0) {
         Py_RETURN_NONE;
     }
