@@ -94,7 +94,7 @@ class Judgement:
     @property
     def met(self) -> bool | None:
         """Whether it is met; None if nobody knows."""
-        return None if self.ratio is None else round(self.ratio.median, 2) <= self.bar.most  # as both are shown
+        return None if self.ratio is None else self.ratio.median <= self.bar.most
 
     @property
     def beyond_reach(self) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 FLOOR = "the least from Python"
-FLOOR_OF_POLLING = "polling in C"
 """A side that is nobody's: functions that make the system call and its result, and look at nothing else."""
+FLOOR_OF_POLLING = "polling in C"
+"""Another: a C program that looks as often before it sleeps."""
 
 
 class Kind(StrEnum):

@@ -18,7 +18,11 @@ struct uipc_looks {
 };
 enum { UIPC_LOOKS_TO_SKIP = 8 };
 static inline bool uipc_looks_first(struct uipc_looks *looks) {
-    return looks == NULL || looks->to_skip == 0 || looks->to_skip-- == 0;
+    if (looks == NULL || looks->to_skip == 0) {
+        return true;
+    }
+    looks->to_skip--;
+    return false;
 }
 static inline void uipc_looked_in_vain(struct uipc_looks *looks) {
     if (looks != NULL) {
