@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maps import access
 
 from unixipc import libc
 
@@ -797,16 +798,6 @@ def test_an_offset_is_looked_at_once(values: tuple[int, ...], fork: Fork) -> Non
     assert fork(use).result() in (0, PAGE, 2 * PAGE)
 
 
-def _permissions(address: int) -> str | None:
-    """What /proc/self/maps says of an address, None where nothing is mapped."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, access, *_ = line.split()
-        start, stop = (int(part, 16) for part in span.split("-"))
-        if start <= address < stop:
-            return access
-    return None
-
-
 PARTS: dict[str, Callable[[libc.Mapping, Any, Any, Any], object]] = {
     "munmap": lambda m, offset, length, _: untyped.munmap(m, offset=offset, length=length),
     "mprotect": lambda m, offset, length, number: untyped.mprotect(m, number, offset=offset, length=length),
@@ -851,7 +842,7 @@ def test_an_argument_that_unmaps_the_memory_while_it_is_asked_endangers_nobody_e
             PARTS[name](mapping, *args)
         if not others:
             return 5, "rw-p"
-        if (found := _permissions(others[0].address)) != "rw-p":
+        if (found := access(others[0].address)) != "rw-p":
             return 5, found  # looking at it would be fatal
         return memoryview(others[0])[0], found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from maps import SANITIZED, span_at
 
 from unixipc import libc
 from unixipc.testing import DEADLINE
@@ -39,16 +40,6 @@ def library(c_library: Path) -> Iterator[libc.Library]:
 
 def _names() -> list[str]:
     return [loaded.dlpi_name for loaded in libc.dl_iterate_phdr()]
-
-
-def _permissions(address: int) -> tuple[str, str]:
-    """What /proc/self/maps says of an address: access and file."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, access, _, _, _, *file = line.split()
-        start, stop = (int(part, 16) for part in span.split("-"))
-        if start <= address < stop:
-            return access, "".join(file)
-    return "", ""
 
 
 def _int_at(address: int) -> int:
@@ -134,9 +125,7 @@ def test_with_rtld_nodelete_a_library_stays_although_it_is_closed(fork: Fork, c_
     assert fork(child).result() == 42
 
 
-@pytest.mark.skipif(
-    "libasan" in Path("/proc/self/maps").read_text(), reason="the address sanitizer does not take RTLD_DEEPBIND"
-)
+@pytest.mark.skipif(SANITIZED, reason="the address sanitizer does not take RTLD_DEEPBIND")
 def test_with_rtld_deepbind_a_library_still_finds_its_own(c_library: Path) -> None:
     loaded = libc.dlopen(c_library, libc.RTLD_NOW | libc.RTLD_DEEPBIND)
     assert _int_at(libc.dlsym(loaded, "number")) == 42
@@ -268,7 +257,9 @@ def test_an_address_tells_its_library_and_symbol(library: libc.Library, c_librar
     info = libc.dladdr(address + 1)
     assert info is not None
     assert (info.dli_fname, info.dli_sname, info.dli_saddr) == (str(c_library), "on_signal", address)
-    assert _permissions(info.dli_fbase)[1] == str(c_library)
+    span = span_at(info.dli_fbase)
+    assert span is not None
+    assert span.file == str(c_library)
 
 
 def test_an_address_that_no_symbol_is_near_tells_the_library(library: libc.Library, c_library: Path) -> None:
@@ -292,9 +283,10 @@ def test_the_segments_of_a_library_lie_where_the_kernel_says(library: libc.Libra
     segments = [phdr for phdr in found.dlpi_phdr if phdr.p_type == libc.PT_LOAD]
     assert len(segments) > 1
     for segment in segments:
-        access, file = _permissions(found.dlpi_addr + segment.p_vaddr)
-        assert file == str(c_library)
-        assert ("x" in access) == bool(segment.p_flags & libc.PF_X)
+        span = span_at(found.dlpi_addr + segment.p_vaddr)
+        assert span is not None
+        assert span.file == str(c_library)
+        assert ("x" in span.access) == bool(segment.p_flags & libc.PF_X)
     address = libc.dlsym(library, "on_signal")
     (code,) = (segment for segment in segments if segment.p_flags & libc.PF_X)
     assert 0 <= address - found.dlpi_addr - code.p_vaddr < code.p_memsz

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from maps import SANITIZED, access, free_place, spans
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 PAGE = libc.PAGE_SIZE
-needs_mlock = pytest.mark.skipif(
-    "libasan" in Path("/proc/self/maps").read_text(), reason="the address sanitizer makes mlock(2) do nothing"
-)
+needs_mlock = pytest.mark.skipif(SANITIZED, reason="the address sanitizer makes mlock(2) do nothing")
 NOBODY = 65534
 READ, WRITE, NONE = libc.PROT_READ, libc.PROT_WRITE, libc.PROT_NONE
 BOTH = READ | WRITE
@@ -69,7 +68,7 @@ def mmap() -> Iterator[Mmap]:
         *,
         at: int | libc.Mapping | libc.Attachment | None = None,
     ) -> libc.Mapping:
-        made.append(libc.mmap(at, length, prot, flags, fd, offset))
+        made.append(libc.mmap(free_place() if at is None else at, length, prot, flags, fd, offset))
         return made[-1]
 
     yield make
@@ -93,28 +92,6 @@ def refused(code: int) -> Iterator[None]:
     with pytest.raises(OSError, check=lambda error: error.errno == code) as caught:
         yield
     assert "(" in str(caught.value)
-
-
-def _maps() -> Iterator[tuple[int, int, str]]:
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, access, *_ = line.split()
-        start, stop = (int(part, 16) for part in span.split("-"))
-        yield start, stop, access
-
-
-def permissions(address: int) -> str | None:
-    """What /proc/self/maps says of an address (`rw-p`), None where nothing is mapped."""
-    return next((access for start, stop, access in _maps() if start <= address < stop), None)
-
-
-def free_place() -> int:
-    """An address far from where the kernel puts anything by itself."""
-    taken = [(start, stop) for start, stop, _ in _maps()]
-    return next(
-        place
-        for place in range(0x1000_0000_0000, 0x2000_0000_0000, 1 << 32)
-        if not any(start < place + (1 << 24) and place - (1 << 24) < stop for start, stop in taken)
-    )
 
 
 def number_at(mapping: libc.Mapping, index: int = 0) -> int:
@@ -149,7 +126,7 @@ def test_anonymous_memory_is_zeros_that_can_be_written(mmap: Mmap, flags: int) -
     assert bytes(mapping) == bytes(3 * PAGE)
     put(mapping, b"written", PAGE)
     assert get(mapping, 8, PAGE) == b"written\0"
-    assert permissions(mapping.address) == ("rw-p" if flags & libc.MAP_PRIVATE else "rw-s")
+    assert access(mapping.address) == ("rw-p" if flags & libc.MAP_PRIVATE else "rw-s")
     assert (mapping.closed, mapping.readable, mapping.readonly, len(mapping)) == (False, True, False, 3 * PAGE)
 
 
@@ -162,7 +139,7 @@ def test_a_mapping_has_exactly_the_length_that_was_asked_for(mmap: Mmap, length:
         with pytest.raises(IndexError):
             view[length] = 1
     libc.munmap(mapping)
-    assert permissions(mapping.address) is None
+    assert access(mapping.address) is None
 
 
 def test_any_code_that_takes_buffers_can_use_a_mapping(mmap: Mmap) -> None:
@@ -224,7 +201,7 @@ def test_executable_memory_may_be_executed(mmap: Mmap) -> None:
         mapping = mmap(PAGE, BOTH | libc.PROT_EXEC)
     except PermissionError as error:
         pytest.skip(f"the system refuses executable memory: {error}")
-    assert permissions(mapping.address) == "rwxp"
+    assert access(mapping.address) == "rwxp"
 
 
 # -- mmap(2): files --
@@ -392,7 +369,7 @@ def test_a_fixed_place_that_is_taken_is_refused_and_left_alone(mmap: Mmap, flag:
 
 
 def test_the_interpreter_s_own_memory_cannot_be_replaced() -> None:
-    for start, _, _ in list(_maps()):
+    for start in [span.start for span in spans()]:
         with pytest.raises(OSError, match="mmap"):  # the vsyscall page is beyond all user addresses: ENOMEM
             libc.mmap(start, PAGE, NONE, PRIVATE | libc.MAP_FIXED)
 
@@ -424,7 +401,7 @@ def test_a_mapping_of_one_s_own_is_replaced(mmap: Mmap, file: int, flag: int) ->
 def test_what_a_replaced_mapping_had_beyond_is_unmapped(mmap: Mmap) -> None:
     first = mmap(4 * PAGE)
     second = mmap(PAGE + 1, READ, PRIVATE, at=first)
-    assert [permissions(second.address + number * PAGE) for number in range(4)] == ["r--p", "r--p", None, None]
+    assert [access(second.address + number * PAGE) for number in range(4)] == ["r--p", "r--p", None, None]
 
 
 def test_a_mapping_is_not_replaced_by_a_longer_one(mmap: Mmap) -> None:
@@ -482,12 +459,12 @@ def test_a_replacement_that_the_file_refuses_costs_nothing(mmap: Mmap, fork: For
 
 def test_a_replacement_that_cannot_be_locked_leaves_no_memory_without_an_owner(fork: Fork) -> None:
     def try_it() -> tuple[bool, bool]:
-        first = libc.mmap(None, 4 * PAGE, BOTH, PRIVATE)
+        first = libc.mmap(free_place(), 4 * PAGE, BOTH, PRIVATE)
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (PAGE, PAGE))
         without_privileges()
         with refused(errno.EAGAIN):
             libc.mmap(first, 4 * PAGE, BOTH, PRIVATE | libc.MAP_LOCKED)
-        return first.closed, permissions(first.address) is None
+        return first.closed, access(first.address) is None
 
     closed, gone = fork(try_it).result()
     assert closed == gone
@@ -789,7 +766,7 @@ def test_a_child_that_unmaps_leaves_the_parent_s_mapping(mmap: Mmap, fork: Fork)
     def unmap() -> bool:
         view.release()
         libc.munmap(mapping)
-        return permissions(mapping.address) is None
+        return access(mapping.address) is None
 
     assert fork(unmap).result()
     view[:5] = b"alive"
@@ -814,7 +791,7 @@ def test_munmap_unmaps_and_closes(mmap: Mmap) -> None:
     mapping = mmap(2 * PAGE)
     libc.munmap(mapping)
     assert (mapping.closed, len(mapping)) == (True, 0)
-    assert permissions(mapping.address) is permissions(mapping.address + PAGE) is None
+    assert access(mapping.address) is access(mapping.address + PAGE) is None
     with pytest.raises(ValueError, match="closed"):
         memoryview(mapping)
     with pytest.raises(ValueError, match="closed"):
@@ -829,9 +806,9 @@ def test_a_view_keeps_unmapped_memory_until_it_is_released(mmap: Mmap) -> None:
     first[:5] = b"still"
     first.release()
     assert bytes(second[:5]) == b"still"
-    assert permissions(mapping.address) == permissions(mapping.address + PAGE) == "rw-p"
+    assert access(mapping.address) == access(mapping.address + PAGE) == "rw-p"
     second.release()
-    assert permissions(mapping.address) is permissions(mapping.address + PAGE) is None
+    assert access(mapping.address) is access(mapping.address + PAGE) is None
 
 
 def test_a_slice_of_a_view_keeps_unmapped_memory(mmap: Mmap) -> None:
@@ -841,18 +818,18 @@ def test_a_slice_of_a_view_keeps_unmapped_memory(mmap: Mmap) -> None:
     part[0] = 7
     assert part[0] == 7
     part.release()
-    assert permissions(mapping.address) is None
+    assert access(mapping.address) is None
 
 
 def test_a_view_keeps_a_mapping_that_nobody_else_holds() -> None:
-    mapping = libc.mmap(None, PAGE, BOTH, PRIVATE)
+    mapping = libc.mmap(free_place(), PAGE, BOTH, PRIVATE)
     address, view = mapping.address, memoryview(mapping)
     libc.munmap(mapping)
     del mapping
     view[:4] = b"here"
     assert bytes(view[:4]) == b"here"
     del view
-    assert permissions(address) is None
+    assert access(address) is None
 
 
 @pytest.mark.parametrize(
@@ -875,7 +852,7 @@ def test_munmap_takes_pages_off_either_end(
         mapping = libc.mmap(None, 4 * PAGE, BOTH, libc.MAP_SHARED, file)
         base = mapping.address
         libc.munmap(mapping, offset=offset, length=length)
-        assert [number for number in range(4) if permissions(base + number * PAGE)] == left
+        assert [number for number in range(4) if access(base + number * PAGE)] == left
         assert mapping.address == base + left[0] * PAGE
         return [number_at(mapping, index) for index in range(0, len(mapping), PAGE)]
 
@@ -944,7 +921,7 @@ def test_a_part_lies_within_the_memory(mmap: Mmap, offset: int, length: int | No
 def test_mprotect_takes_the_right_to_write(mmap: Mmap) -> None:
     mapping = mmap()
     libc.mprotect(mapping, READ)
-    assert (mapping.readonly, permissions(mapping.address)) == (True, "r--p")
+    assert (mapping.readonly, access(mapping.address)) == (True, "r--p")
     with memoryview(mapping) as view:
         assert view.readonly
 
@@ -953,7 +930,7 @@ def test_mprotect_takes_and_gives_all_rights(mmap: Mmap) -> None:
     mapping = mmap()
     put(mapping, b"kept")
     libc.mprotect(mapping, NONE)
-    assert (mapping.readable, permissions(mapping.address)) == (False, "---p")
+    assert (mapping.readable, access(mapping.address)) == (False, "---p")
     with pytest.raises(BufferError, match="mprotect"):
         memoryview(mapping)
     libc.mprotect(mapping, BOTH)
@@ -987,7 +964,7 @@ def test_mprotect_gives_rights_while_a_view_is_held(mmap: Mmap) -> None:
 def test_a_part_that_cannot_be_written_makes_views_read_only(mmap: Mmap) -> None:
     mapping = mmap(3 * PAGE)
     libc.mprotect(mapping, READ, offset=PAGE, length=PAGE)
-    assert [permissions(mapping.address + number * PAGE) for number in range(3)] == ["rw-p", "r--p", "rw-p"]
+    assert [access(mapping.address + number * PAGE) for number in range(3)] == ["rw-p", "r--p", "rw-p"]
     with memoryview(mapping) as view:
         assert view.readonly
     libc.mprotect(mapping, BOTH)
@@ -1089,7 +1066,7 @@ def test_mremap_makes_a_mapping_shorter(mmap: Mmap) -> None:
     address = mapping.address
     assert libc.mremap(mapping, PAGE + 1) is mapping
     assert (mapping.address, len(mapping), get(mapping, 4)) == (address, PAGE + 1, b"kept")
-    assert [permissions(address + number * PAGE) for number in range(3)] == ["rw-p", "rw-p", None]
+    assert [access(address + number * PAGE) for number in range(3)] == ["rw-p", "rw-p", None]
 
 
 def test_a_mapping_without_room_moves_only_where_it_may(mmap: Mmap) -> None:
@@ -1102,7 +1079,7 @@ def test_a_mapping_without_room_moves_only_where_it_may(mmap: Mmap) -> None:
     assert (mapping.address, get(mapping, 5)) == (place, b"moves")
     libc.mremap(mapping, 2 * PAGE, libc.MREMAP_MAYMOVE)
     assert mapping.address != place
-    assert (get(mapping, 5), get(neighbour, 5), permissions(place)) == (b"moves", b"stays", None)
+    assert (get(mapping, 5), get(neighbour, 5), access(place)) == (b"moves", b"stays", None)
 
 
 def test_mremap_fixed_moves_to_a_free_place(mmap: Mmap) -> None:
@@ -1110,7 +1087,7 @@ def test_mremap_fixed_moves_to_a_free_place(mmap: Mmap) -> None:
     put(mapping, b"moved", PAGE)
     before, place = mapping.address, free_place()
     assert libc.mremap(mapping, 2 * PAGE, libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED, place) is mapping
-    assert (mapping.address, get(mapping, 5, PAGE), permissions(before)) == (place, b"moved", None)
+    assert (mapping.address, get(mapping, 5, PAGE), access(before)) == (place, b"moved", None)
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -1120,7 +1097,7 @@ def test_mremap_fixed_moves_and_resizes_at_once(mmap: Mmap, size: int) -> None:
     place = free_place()
     libc.mremap(mapping, size * PAGE, libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED, place)
     assert (mapping.address, len(mapping), get(mapping, 5)) == (place, size * PAGE, b"moved")
-    assert [permissions(place + number * PAGE) for number in range(size + 1)] == ["rw-p"] * size + [None]
+    assert [access(place + number * PAGE) for number in range(size + 1)] == ["rw-p"] * size + [None]
 
 
 def test_mremap_fixed_refuses_a_taken_place(mmap: Mmap) -> None:
@@ -1146,7 +1123,7 @@ def test_a_move_that_a_view_forbids_leaves_the_new_place_free(mmap: Mmap) -> Non
     mapping, place = mmap(), free_place()
     with memoryview(mapping), pytest.raises(BufferError, match="release"):
         libc.mremap(mapping, PAGE, libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED, place)
-    assert permissions(place) is None
+    assert access(place) is None
 
 
 def test_a_move_that_the_kernel_refuses_leaves_the_new_place_free(mmap: Mmap) -> None:
@@ -1154,7 +1131,7 @@ def test_a_move_that_the_kernel_refuses_leaves_the_new_place_free(mmap: Mmap) ->
     with refused(errno.EINVAL):
         libc.mremap(mapping, PAGE, libc.MREMAP_FIXED, place)
     put(mapping, b"there")
-    assert permissions(place) is None
+    assert access(place) is None
 
 
 def test_a_move_of_what_differs_in_its_parts_is_harmless(mmap: Mmap, fork: Fork) -> None:
@@ -1265,7 +1242,7 @@ def test_a_closed_mapping_does_not_move(mmap: Mmap) -> None:
 def test_a_read_only_mapping_stays_read_only_where_it_goes(mmap: Mmap) -> None:
     mapping = mmap(PAGE, READ)
     libc.mremap(mapping, 2 * PAGE, libc.MREMAP_MAYMOVE | libc.MREMAP_FIXED, free_place())
-    assert (mapping.readonly, permissions(mapping.address)) == (True, "r--p")
+    assert (mapping.readonly, access(mapping.address)) == (True, "r--p")
 
 
 def test_a_mapping_grows_into_its_file(mmap: Mmap, file: int) -> None:
@@ -1455,11 +1432,11 @@ def test_madv_dontfork_keeps_memory_from_a_child(mmap: Mmap, fork: Fork) -> None
         for use in (memoryview, libc.mlock, libc.mincore, lambda memory: libc.mprotect(memory, READ)):
             with pytest.raises(ValueError, match="MADV_DONTFORK"):
                 use(mapping)
-        assert permissions(mapping.address) is None
+        assert access(mapping.address) is None
         other = libc.mmap(mapping.address, PAGE, BOTH, PRIVATE | libc.MAP_FIXED)
         with suppress(ValueError):
             libc.munmap(mapping)  # what lies there now is not its own
-        return permissions(other.address)
+        return access(other.address)
 
     assert fork(look).result() == "rw-p"
     assert get(mapping, 8) == b"parent's"
@@ -1564,7 +1541,7 @@ def test_a_lock_goes_with_the_memory(mmap: Mmap) -> None:
 @pytest.mark.parametrize(("pages", "code"), [(0, errno.EPERM), (1, errno.ENOMEM)])
 def test_locking_more_than_the_limit_is_refused(fork: Fork, pages: int, code: int) -> None:
     def try_it() -> None:
-        mapping = libc.mmap(None, 4 * PAGE, BOTH, PRIVATE)
+        mapping = libc.mmap(free_place(), 4 * PAGE, BOTH, PRIVATE)
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (pages * PAGE, pages * PAGE))
         without_privileges()
         with refused(errno.EAGAIN if pages else errno.EPERM):
@@ -1701,7 +1678,7 @@ def test_what_was_unmapped_cannot_be_used(mmap: Mmap) -> None:
         for call in calls:
             with pytest.raises(ValueError, match="closed"):
                 call(mapping)
-        assert permissions(mapping.address) == "rw-p"
+        assert access(mapping.address) == "rw-p"
 
 
 def test_mprotect_of_what_was_unmapped_is_refused(mmap: Mmap) -> None:
@@ -1715,21 +1692,21 @@ def test_mprotect_of_what_was_unmapped_is_refused(mmap: Mmap) -> None:
 
 
 def test_a_dropped_mapping_is_unmapped_with_a_warning() -> None:
-    mapping = libc.mmap(None, PAGE, BOTH, PRIVATE)
+    mapping = libc.mmap(free_place(), PAGE, BOTH, PRIVATE)
     address = mapping.address
     with pytest.warns(ResourceWarning, match=f"unclosed <Mapping {PAGE} bytes at {address:#x}>"):
         del mapping
-    assert permissions(address) is None
+    assert access(address) is None
 
 
 def test_a_view_keeps_a_dropped_mapping(mmap: Mmap) -> None:
-    mapping = libc.mmap(None, PAGE, BOTH, PRIVATE)
+    mapping = libc.mmap(free_place(), PAGE, BOTH, PRIVATE)
     address, view = mapping.address, memoryview(mapping)
     del mapping
     view[0] = 1
     with pytest.warns(ResourceWarning, match="unclosed"):
         del view
-    assert permissions(address) is None
+    assert access(address) is None
 
 
 def test_a_closed_mapping_is_dropped_in_silence() -> None:
@@ -1746,7 +1723,7 @@ def test_a_child_drops_what_did_not_come_along_in_silence(mmap: Mmap, fork: Fork
     def drop() -> str | None:
         other = libc.mmap(address, PAGE, BOTH, PRIVATE | libc.MAP_FIXED)
         box.clear()
-        return permissions(other.address)
+        return access(other.address)
 
     assert fork(drop).result() == "rw-p"
     libc.munmap(box.pop())
@@ -1822,7 +1799,7 @@ def test_threads_release_views_of_an_unmapped_mapping(mmap: Mmap) -> None:
     assert failures == []
     assert bytes(last[:count]) == bytes(range(1, count + 1))
     last.release()
-    assert permissions(mapping.address) is None
+    assert access(mapping.address) is None
 
 
 def test_threads_that_use_a_mapping_meet_its_end_as_valueerror(mmap: Mmap) -> None:
@@ -1853,7 +1830,7 @@ def test_threads_that_use_a_mapping_meet_its_end_as_valueerror(mmap: Mmap) -> No
             for thread in threads:
                 thread.join(DEADLINE)
             assert len(ends) == 3
-            assert permissions(mapping.address) is None
+            assert access(mapping.address) is None
     finally:
         sys.setswitchinterval(interval)
 
@@ -1900,8 +1877,8 @@ def test_a_handler_that_gives_up_part_of_a_mapping_during_a_call_endangers_nobod
             finally:
                 sys.setprofile(None)
         for other in others:
-            access = {permissions(other.address + page * PAGE) for page in range(3)}
-            assert access == {"rw-p"}, f"at call {number} the neighbour became {access}"
+            found = {access(other.address + page * PAGE) for page in range(3)}
+            assert found == {"rw-p"}, f"at call {number} the neighbour became {found}"
             assert bytes(other) == b"x" * 3 * PAGE, f"at call {number} the neighbour was emptied"
         return calls >= number
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import sleeps
+from maps import is_shared
 
 from unixipc import _cpython, libc
 from unixipc.testing import DEADLINE, Gate
@@ -120,11 +121,6 @@ def refused(code: int, text: str) -> Iterator[None]:
         yield
 
 
-def mapped(address: int) -> bool:
-    spans = (line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines())
-    return any(int(start, 16) <= address < int(stop, 16) for start, stop in spans)
-
-
 # -- sem_open(3), sem_unlink(3) --
 
 
@@ -160,7 +156,7 @@ def test_a_semaphore_stays_open_until_each_of_its_opens_is_closed(named: libc.Se
     libc.sem_post(named)
     assert libc.sem_getvalue(named) == 1
     libc.sem_close(named)
-    assert not mapped(other.address)
+    assert not is_shared(other.address)
 
 
 def test_exclusive_means_that_there_was_none(named: libc.Sem, name: str) -> None:
@@ -286,11 +282,11 @@ def test_closing_leaves_a_thread_that_waits_its_memory(named: libc.Sem, name: st
     with waiting(named):
         libc.sem_close(named)
         libc.sem_close(other)
-        assert mapped(named.address)
+        assert is_shared(named.address)
         third = libc.sem_open(name)
         libc.sem_post(third)
         libc.sem_close(third)
-    assert not mapped(named.address)
+    assert not is_shared(named.address)
 
 
 # -- sem_init(3), sem_destroy(3) --
@@ -335,9 +331,9 @@ def test_a_semaphore_pins_its_memory(unnamed: libc.Sem, memory: libc.Mapping) ->
     libc.munmap(memory)
     libc.sem_post(unnamed)
     libc.sem_wait(unnamed)
-    assert mapped(unnamed.address)
+    assert is_shared(unnamed.address)
     libc.sem_destroy(unnamed)
-    assert not mapped(unnamed.address)
+    assert not is_shared(unnamed.address)
 
 
 def test_a_place_that_is_dropped_pins_nothing(memory: libc.Mapping) -> None:

@@ -12,10 +12,10 @@ import sys
 import threading
 import warnings
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from maps import SANITIZED, access, free_place
 
 from unixipc import libc
 from unixipc.testing import DEADLINE
@@ -32,7 +32,7 @@ SIZE = 16 * PAGE
 ROOMY = 1 << 20  # enough for the interpreter itself
 
 unsanitized = pytest.mark.skipif(
-    "libasan" in Path("/proc/self/maps").read_text(),
+    SANITIZED,
     reason="the address sanitizer handles SIGSEGV itself, and unmaps the signal stack of a thread that ends",
 )
 
@@ -67,7 +67,7 @@ KEPT: list[object] = []
 @pytest.fixture
 def memory() -> Iterator[libc.Mapping]:
     """Map memory for a stack, and see that nothing uses it any more at the end."""
-    made = libc.mmap(None, SIZE, BOTH, PRIVATE)
+    made = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
     yield made
     with memoryview(made):
         pass
@@ -80,11 +80,6 @@ def stack(memory: libc.Mapping) -> Iterator[libc.Mapping]:
     before = libc.sigaltstack(libc.Stack(memory))
     yield memory
     libc.sigaltstack(before)
-
-
-def _is_mapped(address: int) -> bool:
-    ranges = (line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines())
-    return any(int(start, 16) <= address < int(stop, 16) for start, stop in ranges)
 
 
 def _in_thread(function: Callable[[], object]) -> None:
@@ -145,7 +140,7 @@ def test_the_c_part_of_a_python_handler_runs_on_the_stack(fork: Fork, memory: li
 def test_a_stack_of_sigstksz_is_enough_for_a_python_handler(fork: Fork) -> None:
     def child() -> list[int]:
         size = -(-libc.SIGSTKSZ // PAGE) * PAGE
-        place = libc.mmap(None, PAGE + size, libc.PROT_NONE, PRIVATE)
+        place = libc.mmap(free_place(), PAGE + size, libc.PROT_NONE, PRIVATE)
         libc.munmap(place, offset=PAGE)  # what is left is a guard
         above = libc.mmap(place.address + PAGE, size, BOTH, PRIVATE | libc.MAP_FIXED)
         libc.sigaltstack(libc.Stack(above))
@@ -159,7 +154,7 @@ def test_a_stack_of_sigstksz_is_enough_for_a_python_handler(fork: Fork) -> None:
 
 def test_a_native_handler_runs_on_it_with_sa_onstack_only(fork: Fork) -> None:
     def child() -> list[tuple[bool, bool]]:
-        memory = libc.mmap(None, ROOMY, BOTH, PRIVATE)
+        memory = libc.mmap(free_place(), ROOMY, BOTH, PRIVATE)
         seen: list[tuple[bool, bool]] = []
 
         def handler(_: int) -> None:
@@ -177,7 +172,7 @@ def test_a_native_handler_runs_on_it_with_sa_onstack_only(fork: Fork) -> None:
 
 def test_no_handler_can_change_the_stack_that_it_runs_on(fork: Fork) -> None:
     def child() -> list[str]:
-        memory, other = (libc.mmap(None, ROOMY, BOTH, PRIVATE) for _ in range(2))
+        memory, other = (libc.mmap(free_place(), ROOMY, BOTH, PRIVATE) for _ in range(2))
         texts: list[str] = []
 
         def handler(_: int) -> None:
@@ -191,7 +186,7 @@ def test_no_handler_can_change_the_stack_that_it_runs_on(fork: Fork) -> None:
         libc.raise_(libc.SIGUSR1)
         assert libc.sigaltstack().ss_sp is memory
         libc.munmap(other)  # which is nobody's stack
-        assert not _is_mapped(other.address)
+        assert access(other.address) is None
         return texts
 
     texts = fork(child).result()
@@ -201,7 +196,7 @@ def test_no_handler_can_change_the_stack_that_it_runs_on(fork: Fork) -> None:
 
 def test_with_autodisarm_a_handler_can_put_another_in_place_and_the_first_comes_back(fork: Fork) -> None:
     def child() -> tuple[int, bool, bool]:
-        memory, other = (libc.mmap(None, ROOMY, BOTH, PRIVATE) for _ in range(2))
+        memory, other = (libc.mmap(free_place(), ROOMY, BOTH, PRIVATE) for _ in range(2))
         flags: list[int] = []
 
         def handler(_: int) -> None:
@@ -214,7 +209,7 @@ def test_with_autodisarm_a_handler_can_put_another_in_place_and_the_first_comes_
         now = libc.sigaltstack()
         libc.munmap(memory)
         libc.raise_(libc.SIGUSR1)
-        return flags[0], now.ss_sp == memory.address, _is_mapped(memory.address)
+        return flags[0], now.ss_sp == memory.address, access(memory.address) is not None
 
     assert fork(child).result() == (libc.SS_DISABLE, True, True)
 
@@ -224,7 +219,7 @@ def test_with_autodisarm_a_handler_can_put_another_in_place_and_the_first_comes_
 
 def test_the_stack_before_is_returned_and_can_be_put_back(memory: libc.Mapping) -> None:
     before = libc.sigaltstack()
-    other = libc.mmap(None, SIZE, BOTH, PRIVATE)
+    other = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
     assert libc.sigaltstack(libc.Stack(memory)) == before
     assert libc.sigaltstack() == libc.Stack(memory, 0, SIZE)
     replaced = libc.sigaltstack(libc.Stack(other))
@@ -255,7 +250,7 @@ def test_other_code_s_stack_is_reported_and_put_back_exactly(fork: Fork) -> None
         others = Others()
         theirs = libc.sigaltstack()
         assert theirs == libc.Stack(others.address, 0, others.size)
-        memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+        memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
         assert libc.sigaltstack(libc.Stack(memory)) == theirs
         assert libc.sigaltstack(theirs).ss_sp is memory
         now = StackT()
@@ -266,7 +261,7 @@ def test_other_code_s_stack_is_reported_and_put_back_exactly(fork: Fork) -> None
         assert caught == [libc.SIGUSR1]
         assert any(others.memory.raw)
         libc.munmap(memory)
-        assert not _is_mapped(memory.address)
+        assert access(memory.address) is None
 
     fork(child).result()
 
@@ -291,7 +286,7 @@ def test_faulthandler_s_stack_comes_back() -> None:
 
 def test_a_stack_that_other_code_displaced_stays_for_it_to_put_back(fork: Fork) -> None:
     def child() -> None:
-        memory, other = (libc.mmap(None, SIZE, BOTH, PRIVATE) for _ in range(2))
+        memory, other = (libc.mmap(free_place(), SIZE, BOTH, PRIVATE) for _ in range(2))
         libc.sigaltstack(libc.Stack(memory))
         others = Others()
         with pytest.raises(BufferError, match="memory that signal handlers run on"):
@@ -313,20 +308,20 @@ def test_a_stack_that_other_code_displaced_stays_for_it_to_put_back(fork: Fork) 
 
 def test_a_stack_in_place_outlives_its_object(fork: Fork) -> None:
     def child() -> None:
-        memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+        memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
         address = memory.address
         before = libc.sigaltstack(libc.Stack(memory))
         libc.munmap(memory)
         del memory
         gc.collect()
-        assert _is_mapped(address)
+        assert access(address) is not None
         caught = _catch()
         libc.raise_(libc.SIGUSR1)
         assert caught == [libc.SIGUSR1]
         closed = libc.sigaltstack(before)
         assert isinstance(closed.ss_sp, libc.Mapping)
         assert closed.ss_sp.closed
-        assert not _is_mapped(address)
+        assert access(address) is None
         with pytest.raises(ValueError, match="this mapping is closed"):
             libc.sigaltstack(closed)
 
@@ -334,7 +329,7 @@ def test_a_stack_in_place_outlives_its_object(fork: Fork) -> None:
 
 
 def test_a_stack_that_was_dropped_open_is_complained_about_when_it_is_replaced() -> None:
-    memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+    memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
     before = libc.sigaltstack(libc.Stack(memory))
     address = memory.address
     with warnings.catch_warnings():
@@ -343,7 +338,7 @@ def test_a_stack_that_was_dropped_open_is_complained_about_when_it_is_replaced()
         gc.collect()
     with pytest.warns(ResourceWarning, match="unclosed <Mapping"):
         libc.sigaltstack(before)
-    assert not _is_mapped(address)
+    assert access(address) is None
 
 
 CHANGES: dict[str, Callable[[libc.Mapping], object]] = {
@@ -380,18 +375,18 @@ def test_what_does_no_harm_can_be_done_to_a_stack_in_place(stack: libc.Mapping) 
 def test_a_stack_that_is_too_small_is_enomem_and_says_how_much_it_takes() -> None:
     assert os.sysconf("SC_MINSIGSTKSZ") < libc.SIGSTKSZ
     for size in (1, 2048, os.sysconf("SC_MINSIGSTKSZ"), libc.SIGSTKSZ - 1):
-        memory = libc.mmap(None, size, BOTH, PRIVATE)
+        memory = libc.mmap(free_place(), size, BOTH, PRIVATE)
         with pytest.raises(OSError, match=f"at least SIGSTKSZ bytes, {libc.SIGSTKSZ}") as caught:
             libc.sigaltstack(libc.Stack(memory))
         assert caught.value.errno == errno.ENOMEM
         libc.munmap(memory)
-        assert not _is_mapped(memory.address)
+        assert access(memory.address) is None
 
 
 UNFIT: dict[str, Callable[[], libc.Mapping]] = {
-    "read-only": lambda: libc.mmap(None, SIZE, libc.PROT_READ, PRIVATE),
-    "without access": lambda: libc.mmap(None, SIZE, libc.PROT_NONE, PRIVATE),
-    "shared with children": lambda: libc.mmap(None, SIZE, BOTH, libc.MAP_SHARED | libc.MAP_ANONYMOUS),
+    "read-only": lambda: libc.mmap(free_place(), SIZE, libc.PROT_READ, PRIVATE),
+    "without access": lambda: libc.mmap(free_place(), SIZE, libc.PROT_NONE, PRIVATE),
+    "shared with children": lambda: libc.mmap(free_place(), SIZE, BOTH, libc.MAP_SHARED | libc.MAP_ANONYMOUS),
 }
 
 
@@ -405,7 +400,7 @@ def _of_a_file(flags: int) -> libc.Mapping:
 
 
 def _after(change: Callable[[libc.Mapping], object]) -> libc.Mapping:
-    memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+    memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
     change(memory)
     return memory
 
@@ -427,7 +422,7 @@ def test_memory_that_may_fail_a_handler_is_refused(name: str) -> None:
         libc.sigaltstack(libc.Stack(memory))
     assert libc.sigaltstack() == before
     libc.munmap(memory)
-    assert not _is_mapped(memory.address)
+    assert access(memory.address) is None
 
 
 def test_a_segment_is_no_stack() -> None:
@@ -447,7 +442,7 @@ def test_memory_that_a_view_shows_is_no_stack(memory: libc.Mapping) -> None:
 
 
 def test_a_closed_mapping_is_no_stack() -> None:
-    memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+    memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
     libc.munmap(memory)
     with pytest.raises(ValueError, match="this mapping is closed"):
         libc.sigaltstack(libc.Stack(memory))
@@ -546,7 +541,7 @@ def test_each_thread_has_a_stack_of_its_own(stack: libc.Mapping) -> None:
         assert before.ss_sp is not stack
         with pytest.raises(BufferError, match="memory that signal handlers run on"):
             libc.sigaltstack(libc.Stack(stack))
-        other = libc.mmap(None, SIZE, BOTH, PRIVATE)
+        other = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
         libc.sigaltstack(libc.Stack(other))
         assert libc.sigaltstack(before).ss_sp is other
         libc.munmap(other)
@@ -574,13 +569,13 @@ def test_other_code_s_stack_on_one_thread_is_refused_on_another(fork: Fork) -> N
 @unsanitized
 def test_a_thread_that_ends_with_its_stack_in_place_leaves_it_mapped(fork: Fork) -> None:
     def child() -> None:
-        memory = libc.mmap(None, SIZE, BOTH, PRIVATE)
+        memory = libc.mmap(free_place(), SIZE, BOTH, PRIVATE)
         _in_thread(partial(libc.sigaltstack, libc.Stack(memory)))
         libc.munmap(memory)
         address = memory.address
         del memory
         gc.collect()
-        assert _is_mapped(address)
+        assert access(address) is not None
 
     fork(child).result()
 

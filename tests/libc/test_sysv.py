@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 from conftest import sleeps
+from maps import access, free_place, is_shared
 
 from unixipc import _cpython, libc
 from unixipc.testing import DEADLINE, Gate
@@ -96,7 +97,7 @@ def anonymous() -> Iterator[Callable[[int], libc.Mapping]]:
 
     def make(length: int) -> libc.Mapping:
         flags = libc.MAP_ANONYMOUS | libc.MAP_PRIVATE
-        made.append(libc.mmap(None, length, libc.PROT_READ | libc.PROT_WRITE, flags))
+        made.append(libc.mmap(free_place(), length, libc.PROT_READ | libc.PROT_WRITE, flags))
         memoryview(made[-1])[:4] = b"mine"
         return made[-1]
 
@@ -140,16 +141,6 @@ def table(kind: str, number: int) -> dict[str, int]:
 
 def limit(name: str) -> int:
     return int(Path(f"/proc/sys/kernel/{name}").read_text())
-
-
-def permissions(address: int) -> str | None:
-    """What /proc/self/maps says of an address (`rw-s`), None where nothing is mapped."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, access, *_ = line.split()
-        start, stop = (int(part, 16) for part in span.split("-"))
-        if start <= address < stop:
-            return access
-    return None
 
 
 def unused_key() -> int:
@@ -386,7 +377,7 @@ def test_a_read_only_attachment_gives_read_only_views(segment: int, shmat: Shmat
     memory = shmat(segment, None, libc.SHM_RDONLY)
     try:
         assert memory.readonly
-        assert permissions(memory.address) == "r--s"
+        assert access(memory.address) == "r--s"
         with memoryview(memory) as view:
             assert view.readonly
             with pytest.raises(TypeError, match="read-only"):
@@ -399,7 +390,7 @@ def test_a_read_only_attachment_cannot_be_made_writable(segment: int, shmat: Shm
     memory = shmat(segment, None, libc.SHM_RDONLY)
     with pytest.raises(PermissionError, match="mprotect"):
         libc.mprotect(memory, libc.PROT_READ | libc.PROT_WRITE)
-    assert (memory.readonly, permissions(memory.address)) == (True, "r--s")
+    assert (memory.readonly, access(memory.address)) == (True, "r--s")
 
 
 def test_an_executable_attachment_may_be_executed(segment: int, shmat: Shmat) -> None:
@@ -409,29 +400,24 @@ def test_an_executable_attachment_may_be_executed(segment: int, shmat: Shmat) ->
     except PermissionError as error:
         pytest.skip(f"the system refuses executable segments: {error}")
     try:
-        assert permissions(memory.address) == "rwxs"
+        assert access(memory.address) == "rwxs"
     finally:
         libc.shmdt(memory)
 
 
 def test_shmat_takes_the_address_that_is_asked_for(segment: int, shmat: Shmat) -> None:
-    place = unused_place()
+    place = free_place()
     memory = shmat(segment, place)
     try:
         assert memory.address == place
         memoryview(memory)[:2] = b"ok"
     finally:
         libc.shmdt(memory)
-    assert permissions(place) is None
-
-
-def unused_place() -> int:
-    """An address far from where the kernel puts anything by itself."""
-    return next(place for place in range(0x1000_0000_0000, 0x2000_0000_0000, 1 << 32) if permissions(place) is None)
+    assert access(place) is None
 
 
 def test_shm_rnd_rounds_the_address_down(segment: int, shmat: Shmat) -> None:
-    place = unused_place()
+    place = free_place()
     memory = shmat(segment, place + 123, libc.SHM_RND)
     try:
         assert memory.address == place
@@ -441,7 +427,7 @@ def test_shm_rnd_rounds_the_address_down(segment: int, shmat: Shmat) -> None:
 
 def test_an_address_that_is_not_rounded_needs_shm_rnd(segment: int, shmat: Shmat) -> None:
     with refused(errno.EINVAL):
-        shmat(segment, unused_place() + 123)
+        shmat(segment, free_place() + 123)
 
 
 def test_a_taken_address_is_refused_and_its_memory_left_alone(
@@ -466,7 +452,7 @@ def test_shmdt_detaches_and_closes(segment: int, shmat: Shmat) -> None:
     memory = shmat(segment)
     address = memory.address
     libc.shmdt(memory)
-    assert (memory.closed, len(memory), attached(segment), permissions(address)) == (True, 0, 0, None)
+    assert (memory.closed, len(memory), attached(segment), is_shared(address)) == (True, 0, 0, False)
     with pytest.raises(ValueError, match="closed"):
         memoryview(memory)
     with pytest.raises(ValueError, match="closed"):
@@ -484,7 +470,7 @@ def test_a_view_pins_a_detached_segment(segment: int, shmat: Shmat) -> None:
     second[:4] = b"here"
     assert attached(segment) == 1
     second.release()
-    assert (attached(segment), permissions(memory.address)) == (0, None)
+    assert (attached(segment), is_shared(memory.address)) == (0, False)
 
 
 def test_a_dropped_attachment_is_detached_with_a_warning(segment: int) -> None:
@@ -528,7 +514,7 @@ def test_shm_remap_replaces_a_mapping_of_one_s_own(
         assert bytes(memory)[:4] == b"data"
     finally:
         libc.shmdt(memory)
-    assert permissions(memory.address) is None
+    assert not is_shared(memory.address)
 
 
 def test_shm_remap_unmaps_what_the_mapping_had_beyond_the_segment(
@@ -537,9 +523,9 @@ def test_shm_remap_unmaps_what_the_mapping_had_beyond_the_segment(
     mapping = anonymous(8 * PAGE)
     memory = shmat(segment, mapping, libc.SHM_REMAP)
     try:
-        assert permissions(memory.address + 2 * PAGE) == "rw-s"
-        assert permissions(memory.address + 3 * PAGE) is None
-        assert permissions(memory.address + 7 * PAGE) is None
+        assert access(memory.address + 2 * PAGE) == "rw-s"
+        assert access(memory.address + 3 * PAGE) is None
+        assert access(memory.address + 7 * PAGE) is None
     finally:
         libc.shmdt(memory)
 
@@ -562,7 +548,7 @@ def test_mmap_replaces_an_attachment_of_one_s_own(segment: int, shmat: Shmat) ->
     mapping = libc.mmap(memory, PAGE, libc.PROT_READ, libc.MAP_ANONYMOUS | libc.MAP_PRIVATE)
     try:
         assert (memory.closed, mapping.address, attached(segment)) == (True, memory.address, 0)
-        assert permissions(mapping.address + PAGE) is None
+        assert not is_shared(mapping.address + PAGE)
     finally:
         libc.munmap(mapping)
 

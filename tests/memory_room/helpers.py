@@ -31,16 +31,6 @@ def get(memory: libc.Mapping, length: int, place: int = 0) -> bytes:
         return bytes(view[place : place + length])
 
 
-def access(address: int) -> str | None:
-    """What /proc/self/maps says of an address (`rw-p`), None where nothing is mapped."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, permissions, *_ = line.split()
-        start, stop = (int(end, 16) for end in span.split("-"))
-        if start <= address < stop:
-            return permissions
-    return None
-
-
 def locked_memory() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmLck:"):
