@@ -260,6 +260,17 @@ def test_read_gives_what_is_there_and_no_more(pipe: Callable[..., Pipe]) -> None
     assert libc.read(ends.reader, 1_000_000) == b"456789"
 
 
+def test_numpy_s_integers_are_a_count_and_its_arrays_are_filled(pipe: Callable[..., Pipe], fork: Fork) -> None:
+    def child() -> tuple[bytes, int, list[int]]:
+        numpy = pytest.importorskip("numpy")  # not in this process: it starts threads
+        numbers = numpy.zeros(1, "u1")
+        return libc.read(ends.reader, numpy.int64(1)), libc.read(ends.reader, numbers), numbers.tolist()
+
+    ends = pipe()
+    libc.write(ends.writer, b"\7\x08")
+    assert fork(child).result() == (b"\7", 1, [8])
+
+
 def test_a_pipe_ends_when_its_last_writer_closes(pipe: Callable[..., Pipe]) -> None:
     ends = pipe()
     libc.write(ends.writer, b"last words")

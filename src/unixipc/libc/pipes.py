@@ -17,6 +17,7 @@ from unixipc.libc.arguments import Path, bytes_argument, path_argument, size_arg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import SupportsIndex
 
     from typing_extensions import Buffer, TypeIs
 
@@ -102,7 +103,7 @@ def read(fd: int, count: int | Buffer, *, timeout: float | None = None) -> bytes
         length = restarting(lib.uipc_read, fd, buffer, len(buffer), left)
         return check(length, "read", fd, advice=_why(timeout))
 
-    if not isinstance(count, int) and _is_buffer(count):
+    if not _is_number(count) and _is_buffer(count):
         with bytes_argument(count, writable=True) as into:
             return fill(into)
     new = ffi.new("unsigned char[]", index(count))
@@ -151,6 +152,17 @@ def vmsplice(fd: int, iov: Buffer | Iterable[Buffer], flags: int = 0) -> int:
         vector = ffi.new("struct uipc_iovec[]", [(part, len(part)) for part in memory])
         result = restarting(lib.uipc_vmsplice, fd, vector, len(vector), flags)
     return check(result, "vmsplice", fd, f"{len(vector)} buffers", flags, advice=_MAPPING)
+
+
+def _is_number(value: object) -> TypeIs[SupportsIndex]:
+    """Whether it is an integer; those of numpy are read-only buffers besides, and its arrays have `__index__` too."""
+    if not hasattr(value, "__index__"):
+        return False
+    try:
+        with memoryview(cast("Buffer", value)) as view:
+            return view.readonly
+    except TypeError:
+        return True
 
 
 def _is_buffer(value: object) -> TypeIs[Buffer]:
