@@ -116,7 +116,7 @@ int uipc_shmctl_usage(struct uipc_shm_info *info) {
 int uipc_msgget(int key, int msgflg) { return uipc_result(msgget(key, msgflg)); }
 
 /* msgsnd(2) or msgrcv(2), of which `msgtyp` is only the latter's. */
-struct operation {
+struct msgop {
     bool sends;
     int msqid;
     struct uipc_message *message;
@@ -125,15 +125,15 @@ struct operation {
     int msgflg;
 };
 
-static int64_t operate(const struct operation *op, int more) {
+static int64_t msgop(const struct msgop *op, int more) {
     const int msgflg = op->msgflg | more;
     return op->sends ? uipc_result(msgsnd(op->msqid, op->message, op->msgsz, msgflg))
                      : uipc_result64(msgrcv(op->msqid, op->message, op->msgsz, (long)op->msgtyp, msgflg));
 }
 
-static int64_t operate_waiting(const void *op) { return operate(op, 0); }
+static int64_t msgop_waiting(const void *op) { return msgop(op, 0); }
 
-static int64_t operate_within(const struct operation *op, int64_t *left) {
+static int64_t msgop_within(const struct msgop *op, int64_t *left) {
     if (left == NULL || op->msgflg & IPC_NOWAIT) {
         return op->sends ? uipc_hot_msgsnd(op->msqid, op->message, op->msgsz, op->msgflg)
                          : uipc_hot_msgrcv(op->msqid, op->message, op->msgsz, op->msgtyp, op->msgflg);
@@ -145,17 +145,17 @@ static int64_t operate_within(const struct operation *op, int64_t *left) {
     if (left[0] < 0) {
         return -EINVAL;
     }
-    const int64_t result = operate(op, IPC_NOWAIT);
+    const int64_t result = msgop(op, IPC_NOWAIT);
     if (result != -EAGAIN && result != -ENOMSG) {
         return result;
     }
-    return left[0] == 0 && left[1] == 0 ? -ETIMEDOUT : uipc_until_alarm(operate_waiting, op, false, left);
+    return left[0] == 0 && left[1] == 0 ? -ETIMEDOUT : uipc_until_alarm(msgop_waiting, op, false, left);
 }
 
 int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const void *texts, size_t count, int msgflg,
                     int64_t *left) {
     struct uipc_message small;
-    struct operation op = {.sends = true, .msqid = msqid, .msgflg = msgflg};
+    struct msgop op = {.sends = true, .msqid = msqid, .msgflg = msgflg};
     const unsigned char *text = texts;
     size_t sent = 0;
     size_t longest = 0;
@@ -173,7 +173,7 @@ int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const
             memcpy(op.message->mtext, text, op.msgsz);
             text += op.msgsz;
         }
-        if ((result = operate_within(&op, left)) < 0) {
+        if ((result = msgop_within(&op, left)) < 0) {
             break;
         }
         sent++;
@@ -188,7 +188,7 @@ int64_t uipc_msgsnd(int msqid, const int64_t *mtypes, const size_t *sizes, const
 int64_t uipc_msgrcv(int msqid, int64_t *mtypes, size_t *sizes, void *texts, size_t room, size_t count, size_t msgsz,
                     int64_t msgtyp, int msgflg, int64_t *left) {
     struct uipc_message small;
-    struct operation op = {
+    struct msgop op = {
         .msqid = msqid, .msgsz = msgsz, .msgtyp = msgtyp, .msgflg = msgflg, .message = room_for(msgsz, &small)};
     unsigned char *text = texts;
     size_t received = 0;
@@ -198,7 +198,7 @@ int64_t uipc_msgrcv(int msqid, int64_t *mtypes, size_t *sizes, void *texts, size
     }
     op.message->mtype = 0;
     while (received < count && msgsz <= room) {
-        if ((result = operate_within(&op, left)) < 0) {
+        if ((result = msgop_within(&op, left)) < 0) {
             break;
         }
         mtypes[received] = op.message->mtype;
