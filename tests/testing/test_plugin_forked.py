@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -244,6 +246,27 @@ def test_the_deadline_of_the_settings_is_that_of_each_test(run: Callable[..., py
     result.stdout.fnmatch_lines(
         ["unixipc: each test in a child of its own, for 0.1 seconds at most", "*did not end within 0.1 seconds"]
     )
+
+
+def test_the_environment_says_what_deadlines_are_on_a_slow_machine(
+    run: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIXIPC_DEADLINE", "0.25")
+    source = "import os\nfrom unixipc import testing\ndef test():\n    os.read(os.pipe()[0], int(testing.DEADLINE * 4))"
+    result = run(source, "--fork-tests")
+    result.stdout.fnmatch_lines(
+        ["unixipc: each test in a child of its own, for 0.25 seconds at most", "*did not end within 0.25 seconds"]
+    )
+    result = run(source, "--fork-tests", "-o", "unixipc_deadline=0.1")
+    result.stdout.fnmatch_lines(["*did not end within 0.1 seconds"])
+
+
+@pytest.mark.parametrize("told", ["soon", "0", "-1", "nan"])
+def test_the_environment_says_a_number_of_seconds(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIXIPC_DEADLINE", told)
+    code = "from unixipc import testing; testing.DEADLINE"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith(f"UNIXIPC_DEADLINE in the environment is a number of seconds, not {told!r}\n")
 
 
 THREADS = """

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --fork-tests and the settings."""
     group = parser.getgroup("unixipc", "tests that fork (unixipc)")
     group.addoption("--fork-tests", action="store_true", help="Run each test in a forked child, as if it were marked.")
-    parser.addini("unixipc_deadline", "Seconds that a child forked by or for a test may take.", "float", 30.0)
+    parser.addini("unixipc_deadline", "Seconds that a child forked by or for a test may take.", "float", None)
     parser.addini("unixipc_leak_check", "Let each test fail that leaves something behind.", "bool", default=False)
     parser.addini(
         "unixipc_ipc_namespace",
@@ -77,7 +77,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Tell what is not as it would be without this plugin."""
     about = []
     if config.getoption("fork_tests"):
-        about.append(f"each test in a child of its own, for {config.getini('unixipc_deadline'):g} seconds at most")
+        about.append(f"each test in a child of its own, for {_usual_deadline(config):g} seconds at most")
     if config.getini("unixipc_leak_check"):
         about.append("leak check")
     if whose := config.getini("unixipc_ipc_namespace"):
@@ -172,7 +172,12 @@ def _deadline(item: pytest.Item) -> float | None:
         return float(mark.kwargs["deadline"])
     if mark := item.get_closest_marker("deadline"):
         return _seconds(item, *mark.args, **mark.kwargs)
-    return float(item.config.getini("unixipc_deadline"))
+    return _usual_deadline(item.config)
+
+
+def _usual_deadline(config: pytest.Config) -> float:
+    seconds = config.getini("unixipc_deadline")
+    return testing.DEADLINE if seconds is None else float(seconds)
 
 
 def _seconds(item: pytest.Item, seconds: float | None = None, **others: object) -> float:
