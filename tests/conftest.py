@@ -79,11 +79,6 @@ def pipe() -> Iterator[Callable[..., tuple[int, int]]]:
         os.close(end)
 
 
-def sleeps(pid: int) -> bool:
-    """Whether the kernel has put the process to sleep, as it does in a blocking call."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-
-
 @pytest.fixture(scope="session")
 def c_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile tests/libc/c/library.c as a shared library."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -349,10 +349,7 @@ def test_handlers_run_while_the_main_thread_waits_for_another(
     running = fork(child)
     ready.wait()
     for _ in range(3):
-        deadline = time.monotonic() + DEADLINE
-        while not sleeps(running.pid):
-            assert time.monotonic() < deadline
-            os.sched_yield()
+        until_blocked(running)
         libc.kill(running.pid, USR1)
         handled.wait()
     running.result()

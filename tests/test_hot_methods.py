@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import _cpython, libc, pipes, posix, sysv
 from unixipc.testing import DEADLINE, Gate
@@ -456,8 +456,7 @@ def test_a_wait_survives_that_another_thread_takes_the_object_s_attributes_and_c
 
     child = fork(receive)
     ready.wait()
-    while not sleeps(child.pid):
-        os.sched_yield()
+    until_blocked(child)
     go.open()
     done.wait()
     queue.remove()
@@ -503,8 +502,7 @@ def test_what_a_handler_raises_comes_out_of_the_wait(
 
     child = fork(wait)
     ready.wait()
-    while not sleeps(child.pid):
-        os.sched_yield()
+    until_blocked(child)
     child.kill(libc.SIGUSR1)
     with pytest.raises(error, match="raised by the handler"):
         child.result()

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc, posix, signals, sysv
 from unixipc.testing import DEADLINE
@@ -43,8 +43,7 @@ def queues(request: pytest.FixtureRequest) -> Iterator[tuple[Queue, Queue]]:
 
 
 def until_asleep(child: processes.Child[Any]) -> None:
-    while not sleeps(child.pid):
-        os.sched_yield()
+    until_blocked(child)
 
 
 def text_of(received: tuple[Any, ...]) -> bytes:

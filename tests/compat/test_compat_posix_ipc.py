@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import posix_ipc as theirs
 import pytest
-from conftest import sleeps
+from nobody import NOBODY, needs_root
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.compat import posix_ipc as ours
@@ -31,7 +32,6 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 NAME = f"/unixipc-compat-{os.getpid()}"
@@ -43,9 +43,7 @@ KINDS: dict[str, Callable[..., Any]] = {
 }
 UNLINKS = [ours.unlink_semaphore, ours.unlink_shared_memory, ours.unlink_message_queue]
 NEWS = int(signal.SIGRTMIN)
-NOBODY = 65534
 NO_NAME = r"contains a NUL|surrogates not allowed"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 
 
 @pytest.fixture(autouse=True)
@@ -74,14 +72,6 @@ def semaphore() -> Iterator[ours.Semaphore]:
     yield made
     with suppress(ours.ExistentialError):
         made.close()
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 def opened_with(make: Callable[..., Any]) -> None:

@@ -16,7 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sysv_room.helpers import as_nobody, needs_root, until_blocked, unused_key
+from nobody import as_nobody, needs_root
+from sysv_room.helpers import unused_key
+from until import until_blocked
 
 from unixipc import libc, sysv
 from unixipc.compat import sysv_ipc as ours

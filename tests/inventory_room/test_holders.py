@@ -8,19 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from until import until
 
 from unixipc import inventory, libc, testing
 from unixipc.inventory import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from unixipc.testing.plugin import Fork
 
@@ -43,13 +43,6 @@ def mapped(fd: int, length: int) -> Iterator[None]:
         yield
     finally:
         libc.munmap(mapping)
-
-
-def until(is_so: Callable[[], object]) -> None:
-    end = time.monotonic() + testing.DEADLINE
-    while not is_so():
-        assert time.monotonic() < end, "it has not come"
-        os.sched_yield()
 
 
 def wait_there() -> None:

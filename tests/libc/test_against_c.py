@@ -12,7 +12,6 @@ import resource
 import select
 import shutil
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from fcntl import F_GETPIPE_SZ, fcntl
@@ -21,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pytest
-from conftest import sleeps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from until import until, until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE
@@ -600,14 +599,6 @@ def _interrupted(say: Say, name: str, source: str, progress: str, *flags: str) -
         say("error", error.errno or 0)
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it has not come to that within {DEADLINE} seconds")
-        os.sched_yield()
-
-
 def _is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
@@ -620,10 +611,10 @@ def _take(progress: int) -> None:
 def _interrupt(pid: int, progress: int, signals: int) -> None:
     """Send the signals, in one go, to a process that is about to make a call that blocks."""
     _take(progress)
-    _until(lambda: sleeps(pid))
+    until_blocked(pid)
     if signals > 1:
         libc.kill(pid, libc.SIGSTOP)
-        _until(lambda: _is_stopped(pid))
+        until(lambda: _is_stopped(pid))
     for i in reversed(range(signals)):
         libc.sigqueue(pid, libc.SIGRTMIN + i)
     libc.kill(pid, libc.SIGCONT)

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import count_alone, sleeps
+from conftest import count_alone
+from until import until, until_blocked, until_gone
 
 from unixipc import _cpython, libc, processes
 from unixipc._native import lib
@@ -98,14 +99,6 @@ def _queue(signum: int, values: Iterable[int], pid: int | None = None) -> None:
         libc.sigqueue(os.getpid() if pid is None else pid, signum, value)
 
 
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it has not come to that within {DEADLINE} seconds")
-        os.sched_yield()
-
-
 def _unseen(*steps: Callable[[], Any]) -> Any:
     """Take the steps, none of them Python code, in one call, during which the interpreter does not look for signals.
 
@@ -120,12 +113,6 @@ def _raise_unseen(signum: int) -> Callable[[], object]:
 
 def _values(infos: list[libc.Siginfo]) -> list[int | None]:
     return [info.si_value for info in infos]
-
-
-def _gone(thread: threading.Thread) -> None:
-    """Wait until the kernel has let go of a thread, too: joining is not enough."""
-    thread.join(DEADLINE)
-    _until(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists())
 
 
 # -- how a handler is called --
@@ -307,7 +294,7 @@ def test_each_sender_s_signals_keep_their_order(handle: Handle, fork: Fork) -> N
     for signum in (RT, RT + 1):
         handle(signum, lambda _, info: infos.append(info), (RT, RT + 1), libc.SA_SIGINFO)
     children = [fork(_queue, signum, range(300), os.getpid()) for signum in (RT, RT, RT + 1)]
-    _until(lambda: len(infos) == 900)
+    until(lambda: len(infos) == 900)
     for child in children:
         assert _values([info for info in infos if info.si_pid == child.pid]) == list(range(300))
         child.result()
@@ -327,7 +314,7 @@ def test_signals_that_come_in_a_long_call_into_c_are_all_handled_after_it(
     child = fork(send)
     go.open()
     assert sum(range(10**7)) == 10**7 * (10**7 - 1) // 2
-    _until(lambda: len(values) == 100)
+    until(lambda: len(values) == 100)
     assert values == list(range(100))
     child.result()
 
@@ -508,7 +495,7 @@ def test_signals_on_their_way_to_a_handler_never_show_in_the_mask(
     while not select.select([done], [], [], 0)[0]:
         masks.add(frozenset(_mask()))
     child.result()
-    _until(lambda: calls > 600)
+    until(lambda: calls > 600)
     assert masks <= {frozenset()}
     assert _mask() == set()
 
@@ -563,8 +550,8 @@ def _life_of_a_child(flags: int) -> list[int]:
             child.kill(signum)
             os.waitid(os.P_PID, child.pid, change)
             if not flags:
-                _until(lambda seen=seen: len(codes) > seen)  # type: ignore[misc]
-    _until(lambda: libc.CLD_KILLED in codes)
+                until(lambda seen=seen: len(codes) > seen)  # type: ignore[misc]
+    until(lambda: libc.CLD_KILLED in codes)
     return codes
 
 
@@ -582,7 +569,7 @@ def test_with_sa_nocldwait_children_leave_no_zombies_and_the_handler_still_runs(
             os._exit(7)
         with pytest.raises(ChildProcessError):
             os.wait()  # returns only when the child has ended
-        _until(lambda: log)
+        until(lambda: log)
         return log
 
     assert fork(childless).result() == [7]
@@ -606,7 +593,7 @@ def test_a_read_of_the_standard_library_s_goes_on_after_the_handler(
     child = fork(read)
     ready.wait()
     for _ in range(3):
-        _until(lambda: sleeps(child.pid))
+        until_blocked(child)
         libc.kill(child.pid, USR1)
         handled.wait()
     os.write(write_end, b"!")
@@ -630,7 +617,7 @@ def test_a_handler_s_exception_comes_out_of_the_interrupted_call(
 
     child = fork(read)
     ready.wait()
-    _until(lambda: sleeps(child.pid))
+    until_blocked(child)
     libc.kill(child.pid, USR1)
     with pytest.raises(ZeroDivisionError):
         child.result()
@@ -653,7 +640,7 @@ def test_a_handler_of_the_standard_library_s_ends_a_read_of_ours(fork: Fork, gat
 
     child = fork(read)
     ready.wait()
-    _until(lambda: sleeps(child.pid))
+    until_blocked(child)
     libc.kill(child.pid, USR1)
     assert child.result() == [USR1, errno.EINTR]
 
@@ -677,7 +664,7 @@ def test_an_exception_loses_none_of_the_signals_behind_it(handle: Handle, block:
             if levels:
                 endure(levels - 1)
             _unblock(RT)
-            _until(lambda: len(values) == 11)
+            until(lambda: len(values) == 11)
         except ZeroDivisionError:
             caught += 1
 
@@ -707,7 +694,7 @@ def test_a_signal_whose_turn_another_s_exception_took_is_still_delivered(
     libc.raise_(RT + 1)
     with pytest.raises(ZeroDivisionError):
         _unblock(RT, RT + 1)
-    _until(lambda: len(log) == 2)
+    until(lambda: len(log) == 2)
     assert log == ["fails", "first"]
     assert _mask() == set()
 
@@ -925,7 +912,7 @@ def test_a_native_handler_runs_with_the_flags_that_it_was_given(
     def interrupted(flags: int) -> object:
         child = fork(read, flags)
         ready.wait()
-        _until(lambda: sleeps(child.pid))
+        until_blocked(child)
         libc.kill(child.pid, USR1)
         if flags:
             os.write(write_end, b"!")
@@ -1160,7 +1147,7 @@ def test_our_signals_wake_an_event_loop_that_sleeps(fork: Fork, gate: Callable[[
 
     running = fork(lambda: asyncio.run(child()))
     ready.wait()
-    _until(lambda: sleeps(running.pid))
+    until_blocked(running)
     libc.kill(running.pid, USR1)
     assert running.result() == USR1
 
@@ -1253,7 +1240,7 @@ def test_handlers_are_changed_on_the_main_thread_only(handle: Handle) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    _gone(thread)
+    until_gone(thread)
     assert log == [print, *["sigaction() changes handlers on the main thread only"] * 3]
     assert libc.sigaction(USR1).handler is print
 
@@ -1272,10 +1259,10 @@ def test_a_signal_that_another_thread_got_runs_its_handler_on_the_main_thread(
     thread.start()
     block(USR1, HUP)  # here, but not there
     libc.kill(os.getpid(), USR1)
-    _until(lambda: calls)
+    until(lambda: calls)
     assert _mask() == {USR1, HUP}
     stop.set()
-    _gone(thread)
+    until_gone(thread)
     assert calls == [(True, {USR1, USR2, HUP}, os.getpid())]
 
 
@@ -1295,7 +1282,7 @@ def test_what_another_thread_gets_beyond_all_room_is_counted(fork: Fork) -> None
         assert thread.native_id is not None
         send = partial(lib.uipc_tgkill, os.getpid(), thread.native_id, RT)
         _unseen(*[send] * count)
-        _until(lambda: calls + libc.signals_lost() == count)
+        until(lambda: calls + libc.signals_lost() == count)
         stop.set()
         thread.join(DEADLINE)
         return calls, libc.signals_lost()
@@ -1328,7 +1315,7 @@ def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: For
         assert thread.native_id is not None
         send = partial(libc.tgkill, os.getpid(), thread.native_id, RT)
         send()
-        _until(lambda: calls == count)
+        until(lambda: calls == count)
         stop.set()
         thread.join(DEADLINE)
         return calls, deepest < sys.getrecursionlimit()
@@ -1353,7 +1340,7 @@ def test_two_threads_that_get_signals_lose_none(fork: Fork) -> None:
                     libc.tgkill(os.getpid(), thread.native_id, RT)
             _queue(RT, range(10))
             sent += 50
-            _until(lambda sent=sent: len(infos) == sent)  # type: ignore[misc]
+            until(lambda sent=sent: len(infos) == sent)  # type: ignore[misc]
         stop.set()
         for thread in threads:
             thread.join(DEADLINE)
@@ -1451,7 +1438,7 @@ def test_a_signal_of_another_thread_is_handled_while_the_main_thread_is_in_a_cal
         process = fork(child)
         ready.wait()
         for value in range(3):
-            _until(lambda: sleeps(process.pid))
+            until_blocked(process)
             libc.sigqueue(process.pid, RT, value)
             handled.wait()  # though the call goes on
         libc.msgsnd(queue, 1, b"end")

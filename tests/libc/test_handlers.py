@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from conftest import sleeps
+from until import sleeps, until, until_blocked, until_gone
 
 from unixipc import libc
 from unixipc._native import lib
@@ -75,14 +75,6 @@ def mapping() -> Iterator[libc.Mapping]:
         libc.munmap(memory)
 
 
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it has not come to that within {DEADLINE} seconds")
-        os.sched_yield()
-
-
 def _queue(pid: int, signum: int, value: int) -> None:
     """Queue a signal, as soon as there is room for it."""
     while True:
@@ -97,13 +89,6 @@ def _queue(pid: int, signum: int, value: int) -> None:
 def _flood(pid: int, count: int) -> None:
     for number in range(count):
         _queue(pid, NEWS, number)
-
-
-def _gone(*threads: threading.Thread) -> None:
-    """Wait until the kernel has let go of threads, too: joining is not enough."""
-    for thread in threads:
-        thread.join(DEADLINE)
-        _until(lambda tid=thread.native_id: not Path(f"/proc/self/task/{tid}").exists())  # type: ignore[misc]
 
 
 def _signals(pid: int, kind: str) -> libc.SignalSet:
@@ -227,7 +212,7 @@ def test_a_counter_in_a_segment_is_read_by_whoever_attaches_it(fork: Fork, gate:
         with memoryview(attachment) as view:
             for expected in range(1, 6):
                 libc.kill(child.pid, USR1)
-                _until(lambda expected=expected: int.from_bytes(view[8:16], sys.byteorder) == expected)  # type: ignore[misc]
+                until(lambda expected=expected: int.from_bytes(view[8:16], sys.byteorder) == expected)  # type: ignore[misc]
         libc.kill(child.pid, DONE)
         child.result()
         libc.shmdt(attachment)
@@ -548,10 +533,10 @@ def test_sa_restart_decides_whether_a_read_goes_on(
     def interrupted(flags: int) -> object:
         child = fork(read, flags)
         ready.wait()
-        _until(lambda: sleeps(child.pid))
+        until_blocked(child)
         libc.kill(child.pid, USR1)
         if flags:
-            _until(lambda: counter.take() and sleeps(child.pid))
+            until(lambda: counter.take() and sleeps(child.pid))
             os.write(write_end, b"!")
         return child.result()
 
@@ -613,11 +598,11 @@ def test_while_the_handler_runs_its_mask_holds_and_its_signal_unless_sa_nodefer(
     started = fork(child)
     ready.wait()
     within = {HUP, NEWS, TERM, DONE} | ({USR1} if not flags else set())
-    _until(lambda: set(_signals(started.pid, "SigBlk")) == within)
-    _until(lambda: sleeps(started.pid))
+    until(lambda: set(_signals(started.pid, "SigBlk")) == within)
+    until_blocked(started)
     libc.kill(started.pid, USR1)
     if flags:  # it runs on top of the first, so its record is written before that
-        _until(lambda: USR1 not in _signals(started.pid, "ShdPnd"))
+        until(lambda: USR1 not in _signals(started.pid, "ShdPnd"))
     libc.kill(started.pid, DONE)
     while size > 0:
         size -= len(os.read(reader, min(4096, size)))
@@ -664,7 +649,7 @@ def busy() -> Iterator[Callable[[int], list[threading.Thread]]]:
 
     yield start
     stop.set()
-    _gone(*threads)
+    until_gone(*threads)
     libc.sigprocmask(libc.SIG_UNBLOCK, {NEWS})
 
 
@@ -685,7 +670,7 @@ def test_deliveries_on_all_threads_count(handle: Handle, busy: Callable[[int], l
     counter = libc.CountHandler()
     handle(NEWS, counter)
     _tell_threads(busy(3), 2000)
-    _until(lambda: counter.value == 6000)
+    until(lambda: counter.value == 6000)
 
 
 def test_a_handler_runs_on_the_thread_that_got_the_signal(
@@ -723,7 +708,7 @@ def test_no_delivery_is_lost_while_handlers_take_each_other_s_place(
         number += 1
         _install(NEWS, counters[number % len(counters)])
     stop.set()
-    _gone(*threads)
+    until_gone(*threads)
     libc.sigprocmask(libc.SIG_UNBLOCK, {NEWS})
     sending.result()
     assert sum(counter.value for counter in counters) == count
@@ -777,7 +762,7 @@ def test_native_handlers_are_changed_on_the_main_thread_only() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    _gone(thread)
+    until_gone(thread)
     assert "main thread only" in str(raised)
 
 

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from maps import SANITIZED, access, free_place, spans
+from nobody import become_nobody
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 PAGE = libc.PAGE_SIZE
 needs_mlock = pytest.mark.skipif(SANITIZED, reason="the address sanitizer makes mlock(2) do nothing")
-NOBODY = 65534
 READ, WRITE, NONE = libc.PROT_READ, libc.PROT_WRITE, libc.PROT_NONE
 BOTH = READ | WRITE
 PRIVATE = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS
@@ -112,9 +112,7 @@ def get(mapping: libc.Mapping, length: int, offset: int = 0) -> bytes:
 def without_privileges() -> None:
     """Give up root's right to lock as much as it likes: in a forked child only."""
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
 
 
 # -- mmap(2): anonymous memory --

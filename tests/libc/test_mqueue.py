@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -21,7 +22,6 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -30,7 +30,6 @@ NAME = f"/unixipc-test-{os.getpid()}"
 MAXMSG, MSGSIZE = 3, 32
 ATTR = libc.MqAttr(mq_maxmsg=MAXMSG, mq_msgsize=MSGSIZE)
 NEW = libc.O_CREAT | libc.O_EXCL | libc.O_RDWR
-NOBODY = 65534
 NEWS = libc.SIGRTMIN
 LONG_AGO = 0
 CALLS = ["mq_send", "mq_receive", "mq_timedsend", "mq_timedreceive", "mq_send_many", "mq_receive_many"]
@@ -95,14 +94,6 @@ def release(mqdes: int, call: str) -> None:
         libc.mq_receive(mqdes, MSGSIZE)
     else:
         libc.mq_send(mqdes, b"received at last", 7)
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 @contextmanager
@@ -208,9 +199,7 @@ def test_too_many_descriptors_name_theirs(fork: Fork, name: str) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused_by_the_mode(queue: int, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         with pytest.raises(PermissionError, match="its mode refuses this access"):
             libc.mq_open(name, libc.O_RDONLY)
         with pytest.raises(PermissionError, match="only its owner"):

@@ -8,14 +8,14 @@ import os
 import resource
 import stat
 import threading
-import time
 from array import array
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from conftest import sleeps
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -23,14 +23,12 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 pytestmark = pytest.mark.usefixtures("way")
 
 T = TypeVar("T")
 
-NOBODY = 65534
 CAPACITY = 65536
 
 RESTART = pytest.mark.parametrize("flags", [0, libc.SA_RESTART], ids=["plain", "SA_RESTART"])
@@ -85,15 +83,6 @@ def refused(code: int) -> Iterator[None]:
     with pytest.raises(OSError, check=lambda error: error.errno == code) as caught:
         yield
     assert "(" in str(caught.value)
-
-
-def until_blocked(child: processes.Child[T]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"child {child.pid} never blocked")
-        os.sched_yield()
 
 
 # -- pipe(2) --
@@ -202,9 +191,7 @@ def test_only_root_makes_devices(tmp_path: Path, fork: Fork) -> None:
 
     def make() -> None:
         os.fchdir(folder)
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         libc.mkfifo("fifo", 0o600)
         libc.mknod("device", libc.S_IFCHR | 0o600, os.makedev(1, 3))
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc, processes
 from unixipc._native import ffi, lib
@@ -69,14 +69,6 @@ def _mask() -> libc.SignalSet:
 
 def _block(*signals: int) -> None:
     libc.sigprocmask(libc.SIG_BLOCK, signals)
-
-
-def _until_asleep(pid: int) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} has not gone to sleep within {DEADLINE} seconds")
-        os.sched_yield()
 
 
 def test_those_that_are_ready_come_out_with_their_events(pipe: tuple[int, int]) -> None:
@@ -352,7 +344,7 @@ def test_a_signal_that_another_thread_gets_ends_it_after_the_handler(fork: Fork)
         main = os.getpid()
 
         def send() -> None:
-            _until_asleep(main)
+            until_blocked(main)
             assert thread.native_id is not None
             libc.tgkill(main, thread.native_id, USR1)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
 from maps import is_shared
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import _cpython, libc
 from unixipc.testing import DEADLINE, Gate
@@ -20,14 +21,12 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 NAME = f"/unixipc-test-{os.getpid()}"
 FILE = Path(f"/dev/shm/sem.{NAME[1:]}")  # noqa: S108 - where the C library keeps it
 NEW = libc.O_CREAT | libc.O_EXCL
 PAGE = libc.PAGE_SIZE
-NOBODY = 65534
 LONG_AGO = 0
 CALLS = ["sem_wait", "sem_timedwait", "sem_clockwait"]
 
@@ -85,14 +84,6 @@ def block(sem: libc.Sem, call: str) -> None:
         libc.sem_timedwait(sem, time.time() + DEADLINE)
     else:
         libc.sem_clockwait(sem, libc.CLOCK_MONOTONIC, time.monotonic() + DEADLINE)
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 @contextmanager
@@ -225,9 +216,7 @@ def test_a_file_that_is_no_semaphore_is_refused(content: bytes, name: str) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused_by_the_mode(named: libc.Sem, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         with pytest.raises(PermissionError, match="its mode does not let this process"):
             libc.sem_open(name)
         with pytest.raises(PermissionError, match="only its owner"):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from nobody import become_nobody
 
 from unixipc import libc
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 NAME = f"/unixipc-test-{os.getpid()}"
 NEW = libc.O_CREAT | libc.O_EXCL | libc.O_RDWR
 PAGE = libc.PAGE_SIZE
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -119,9 +119,7 @@ def test_a_name_with_a_nul_names_nothing() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused_by_the_mode(fd: int, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         with pytest.raises(PermissionError, match="its mode refuses this access"):
             libc.shm_open(name, libc.O_RDONLY)
         with pytest.raises(PermissionError, match="only its owner"):

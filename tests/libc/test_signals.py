@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from nobody import NOBODY
+from until import until_blocked, until_gone
 
 from unixipc import _cpython, libc, processes
 from unixipc._native import ffi, lib
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from unixipc.testing.plugin import Fork
 
-NOBODY = 65534
 INTERESTING = {libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN, libc.SIGRTMIN + 1}
 
 
@@ -74,26 +73,11 @@ def as_nobody(fork: Fork) -> Callable[[Callable[[], None]], None]:
     return run
 
 
-def _until_asleep(pid: int) -> None:
-    """Wait until the process, which is on its way into a blocking call, is in it."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} has not gone to sleep within {DEADLINE} seconds")
-        os.sched_yield()
-
-
 def _run_in_thread(function: Callable[[], object]) -> None:
     """Run a function in another thread, and wait until the kernel has let go of that, too: joining is not enough."""
     thread = threading.Thread(target=function)
     thread.start()
-    thread.join(DEADLINE)
-    task = Path(f"/proc/self/task/{thread.native_id}")
-    deadline = time.monotonic() + DEADLINE
-    while task.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the thread has not ended within {DEADLINE} seconds")
-        os.sched_yield()
+    until_gone(thread)
 
 
 def _handle(signum: int, handler: libc.Handler, mask: set[int] | None = None, flags: int = 0) -> None:
@@ -528,7 +512,7 @@ def test_sigwait_goes_on_after_handlers(fork: Fork, gate: Callable[[], Gate]) ->
     child = fork(wait)
     ready.wait()
     for _ in range(3):
-        _until_asleep(child.pid)
+        until_blocked(child.pid)
         libc.kill(child.pid, libc.SIGUSR2)
         handled.wait()
     libc.kill(child.pid, libc.SIGUSR1)
@@ -555,7 +539,7 @@ def test_another_signal_s_handler_ends_the_wait(
 
     child = fork(interrupted)
     ready.wait()
-    _until_asleep(child.pid)
+    until_blocked(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
     assert child.result() == [libc.SIGUSR2, errno.EINTR]
 
@@ -574,7 +558,7 @@ def test_a_handler_s_exception_comes_out_of_the_wait(fork: Fork, gate: Callable[
 
     child = fork(wait)
     ready.wait()
-    _until_asleep(child.pid)
+    until_blocked(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
     with pytest.raises(ZeroDivisionError):
         child.result()
@@ -601,7 +585,7 @@ def test_ctrl_c_ends_every_wait(fork: Fork, gate: Callable[[], Gate]) -> None:
     ):
         child = fork(wait, call)
         ready.wait()
-        _until_asleep(child.pid)
+        until_blocked(child.pid)
         libc.kill(child.pid, libc.SIGINT)
         assert child.result() == "interrupted"
 
@@ -666,7 +650,7 @@ def test_sigsuspend_waits_for_a_signal_that_comes_later(fork: Fork, gate: Callab
 
     child = fork(suspend)
     ready.wait()
-    _until_asleep(child.pid)
+    until_blocked(child.pid)
     libc.kill(child.pid, libc.SIGUSR1)
     assert child.result() == [libc.SIGUSR1, {libc.SIGUSR1}]
 
@@ -687,7 +671,7 @@ def test_sigsuspend_does_not_wake_for_what_its_mask_blocks(fork: Fork, gate: Cal
 
     child = fork(suspend)
     ready.wait()
-    _until_asleep(child.pid)
+    until_blocked(child.pid)
     libc.kill(child.pid, libc.SIGUSR2)
     assert child.result() == [libc.SIGUSR2, {libc.SIGUSR1}]
 
@@ -792,7 +776,7 @@ def test_pause_returns_after_the_handler(fork: Fork, gate: Callable[[], Gate]) -
 
     child = fork(wait)
     ready.wait()
-    _until_asleep(child.pid)
+    until_blocked(child.pid)
     libc.kill(child.pid, libc.SIGUSR1)
     assert child.result() == [{libc.SIGUSR1, libc.SIGHUP}, set()]
 

@@ -6,7 +6,6 @@ import errno
 import os
 import resource
 import secrets
-import time
 from array import array
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -14,18 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
-from conftest import sleeps
 from maps import access, free_place, is_shared
+from nobody import NOBODY, as_nobody, needs_root
+from until import until_blocked
 
 from unixipc import _cpython, libc
-from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
-    from unixipc import processes
+    from unixipc.testing import Gate
     from unixipc.testing.plugin import Fork
 
 T = TypeVar("T")
@@ -39,9 +38,6 @@ class Shmat(Protocol):
 
 PAGE = libc.PAGE_SIZE
 SIZE = 2 * PAGE + 100
-NOBODY = 65534
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 
 
 @pytest.fixture(autouse=True, params=["front", "twin"])
@@ -113,23 +109,6 @@ def refused(code: int) -> Iterator[None]:
     with pytest.raises(OSError, check=lambda error: error.errno == code) as caught:
         yield
     assert "(" in str(caught.value)
-
-
-def as_nobody(function: Callable[[], T]) -> T:
-    """Go on as another user without privileges: in a forked child only."""
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
-    return function()
-
-
-def until_blocked(child: processes.Child[T]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"child {child.pid} never blocked")
-        os.sched_yield()
 
 
 def table(kind: str, number: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import _cpython, libc
 
@@ -162,8 +162,7 @@ def test_many_are_told_how_their_wait_ended(
 
     child = fork(wait)
     ready.wait()
-    while not sleeps(child.pid):
-        libc.sigpending()
+    until_blocked(child)
     if ending == "removal":
         libc.msgctl(queue, libc.IPC_RMID)
     else:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from conftest import sleeps
+from nobody import NOBODY, as_nobody, needs_root
+from until import until_blocked
 
 from unixipc import _cpython, libc
 from unixipc.testing import DEADLINE, Gate
@@ -20,16 +21,12 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 T = TypeVar("T")
 
-NOBODY = 65534
 SEMVMX = 32767
 START = [1, 0, 5]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 
 
 @pytest.fixture(autouse=True, params=["front", "twin"])
@@ -59,23 +56,6 @@ def refused(code: int, text: str = "sem") -> Iterator[None]:
 
 def values(semid: int) -> list[int]:
     return libc.semctl(semid, 0, libc.GETALL)
-
-
-def as_nobody(function: Callable[[], T]) -> T:
-    """Go on as another user without privileges: in a forked child only."""
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
-    return function()
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"child {child.pid} never blocked")
-        os.sched_yield()
 
 
 def row(semid: int) -> dict[str, int]:

@@ -13,10 +13,10 @@ import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -24,7 +24,6 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 SHORT = 0.02
@@ -59,15 +58,6 @@ def wait(msqid: int, call: str, timeout: float) -> None:
 
 
 CALLS = ["msgrcv", "msgrcv_into", "msgrcv_many", "msgsnd", "msgsnd_many"]
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"child {child.pid} never blocked")
-        os.sched_yield()
 
 
 def times_out(msqid: int, call: str = "msgrcv", timeout: float = SHORT) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 PAGE = libc.PAGE_SIZE
-NOBODY = 65534
 READ, WRITE = libc.PROT_READ, libc.PROT_WRITE
 
 
@@ -36,12 +34,6 @@ def locked_memory() -> int:
         if line.startswith("VmLck:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def become_nobody() -> None:
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
 
 
 def on_small_disk(fork: Fork, folder: Path, function: Callable[[], None]) -> None:

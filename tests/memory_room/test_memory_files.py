@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maps import is_shared
-from memory_room.helpers import PAGE, become_nobody, get, put
+from memory_room.helpers import PAGE, get, put
+from nobody import become_nobody
 
 from unixipc import libc
 from unixipc.memory import Mapping, MemoryFile

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from maps import SANITIZED, access, is_shared
-from memory_room.helpers import PAGE, READ, WRITE, become_nobody, get, locked_memory, on_small_disk, put
+from memory_room.helpers import PAGE, READ, WRITE, get, locked_memory, on_small_disk, put
+from nobody import become_nobody, needs_root
 
 from unixipc import libc
 from unixipc.memory import Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SIZE = 3 * PAGE + 100
 CONTENT = b"".join(bytes([number]) * PAGE for number in range(1, 4)) + bytes(range(100))
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 needs_mlock = pytest.mark.skipif(SANITIZED, reason="the address sanitizer makes mlock(2) do nothing")
 needs_sigsegv = pytest.mark.skipif(SANITIZED, reason="the address sanitizer handles SIGSEGV itself")
 

@@ -6,11 +6,11 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import libc, pipes
 from unixipc.testing import DEADLINE, Gate
@@ -19,24 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
-NOBODY = 65534
 SHORT = 0.01
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "fifo"
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 def test_create_makes_a_new_one_open_finds_it_and_open_or_create_does_either(path: Path) -> None:
@@ -204,9 +194,7 @@ def test_another_user_is_refused(path: Path, tmp_path: Path, fork: Fork) -> None
     with pipes.Fifo.create(path) as fifo:
 
         def child() -> None:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            become_nobody()
             for use in (fifo.reader, fifo.writer):
                 with pytest.raises(PermissionError, match="its mode refuses this access"):
                     use(SHORT)

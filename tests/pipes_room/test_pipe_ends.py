@@ -8,14 +8,13 @@ import pickle
 import select
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from conftest import sleeps
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from until import until_blocked, until_thread_blocked
 
 from unixipc import libc, pipes
 from unixipc.testing import DEADLINE, Gate
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -38,14 +36,6 @@ PIPE_BUF = select.PIPE_BUF
 def ends() -> Iterator[pipes.Pipe]:
     with pipes.pipe() as ends:
         yield ends
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 def open_descriptors() -> set[str]:
@@ -92,11 +82,9 @@ def test_a_closed_end_says_so(ends: pipes.Pipe) -> None:
 def test_who_waits_on_an_end_that_is_closed_does_not_take_from_the_file_that_gets_its_number(
     ends: pipes.Pipe, call: Callable[[pipes.Reader, pipes.Writer, int], int]
 ) -> None:
-    waiting: list[int] = []
     raised: list[BaseException] = []
 
     def wait(target: pipes.Writer) -> None:
-        waiting.append(threading.get_native_id())
         try:
             call(ends.reader, target, 100)
         except ValueError as error:
@@ -106,8 +94,7 @@ def test_who_waits_on_an_end_that_is_closed_does_not_take_from_the_file_that_get
     with pipes.pipe() as others, pipes.pipe() as target:
         thread = threading.Thread(target=wait, args=(target.writer,))
         thread.start()
-        while not (waiting and sleeps(waiting[0])):
-            time.sleep(0)
+        until_thread_blocked(thread)
         others.writer.write(b"not for him")
         ends.reader.close()
         os.dup2(others.reader.fileno(), number)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import posix_ipc
 import pytest
+from nobody import become_nobody
 
 from unixipc import libc, posix, processes
 from unixipc.testing import DEADLINE, Gate
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 NAME = f"/unixipc-memory-{os.getpid()}"
 PAGE = libc.PAGE_SIZE
 SIZE = 2 * PAGE + 100
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -321,9 +321,7 @@ def test_racing_processes_make_one_memory(name: str, fork: Fork, gate: Callable[
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused(memory: posix.SharedMemory, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         for readonly in (True, False):
             with pytest.raises(PermissionError, match="its mode refuses this access"):
                 posix.SharedMemory.open(name, readonly=readonly)

@@ -13,18 +13,19 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import posix_ipc
 import pytest
-from conftest import count_alone, sleeps
+from conftest import count_alone
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import libc, posix
 from unixipc.testing import DEADLINE, Gate
@@ -39,7 +40,6 @@ pytestmark = pytest.mark.usefixtures("way")
 
 NAME = f"/unixipc-queue-{os.getpid()}"
 ROOM, SIZE = 3, 32
-NOBODY = 65534
 NEWS = libc.SIGRTMIN
 
 
@@ -55,14 +55,6 @@ def name() -> Iterator[str]:
 def queue(name: str) -> Iterator[posix.MessageQueue]:
     with posix.MessageQueue.create(name, max_messages=ROOM, max_size=SIZE) as queue:
         yield queue
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 def fill(queue: posix.MessageQueue) -> None:
@@ -194,9 +186,7 @@ def test_a_queue_can_be_opened_for_one_direction(queue: posix.MessageQueue, name
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused(queue: posix.MessageQueue, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         for make in (posix.MessageQueue.open, posix.MessageQueue.open_or_create):
             with pytest.raises(PermissionError, match="its mode refuses this access"):
                 make(name)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import posix_ipc
 import pytest
-from conftest import sleeps
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from nobody import become_nobody
+from until import until_blocked
 
 from unixipc import libc, posix
 from unixipc.testing import DEADLINE, Gate
@@ -27,14 +28,12 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 pytestmark = pytest.mark.usefixtures("way")
 
 NAME = f"/unixipc-semaphore-{os.getpid()}"
 PAGE = libc.PAGE_SIZE
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -69,14 +68,6 @@ def unnamed(memory: libc.Mapping) -> Iterator[posix.UnnamedSemaphore]:
 @pytest.fixture(params=["named", "unnamed"])
 def semaphore(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 # -- life --
@@ -170,9 +161,7 @@ def test_a_value_that_cannot_be_makes_nothing(name: str, memory: libc.Mapping) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_another_user_is_refused(named: posix.Semaphore, name: str, fork: Fork) -> None:
     def child() -> None:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         for make in (posix.Semaphore.open, posix.Semaphore.open_or_create):
             with pytest.raises(PermissionError, match="its mode does not let this process"):
                 make(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from nobody import NOBODY
 
 from unixipc import libc, processes
 from unixipc.testing import DEADLINE
@@ -17,7 +18,6 @@ from unixipc.testing import DEADLINE
 if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
-NOBODY = 65534
 SHM = Path("/dev/shm")  # noqa: S108 - our own
 
 

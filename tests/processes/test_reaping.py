@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from nobody import NOBODY
 
 from unixipc import libc, processes
 from unixipc.testing import DEADLINE, Gate
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unixipc.testing.plugin import Fork
-
-NOBODY = 65534
 
 
 def abandon(levels: int = 1, code: int = 0) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import count_alone, sleeps
+from conftest import count_alone
+from until import until_blocked, until_thread_blocked
 
 from unixipc import libc, processes, signals
 from unixipc.testing import DEADLINE, Gate
@@ -61,15 +62,6 @@ def _unread(receiver: signals.Receiver) -> list[libc.Siginfo]:
 
 def _is_readable(receiver: signals.Receiver) -> bool:
     return bool(select.select([receiver], [], [], 0)[0])
-
-
-def _until_asleep(thread: threading.Thread) -> None:
-    deadline = time.monotonic() + DEADLINE
-    stat = Path(f"/proc/self/task/{thread.native_id}/stat")
-    while stat.read_text().rpartition(")")[2].split()[0] != "S":
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the thread has not gone to sleep within {DEADLINE} seconds")
-        os.sched_yield()
 
 
 def _join(*threads: threading.Thread) -> None:
@@ -198,19 +190,11 @@ def test_receive_waits_through_other_signals_and_runs_their_handlers(fork: Fork,
     receiving = fork(child)
     ready.wait()
     for _ in range(5):
-        _until(lambda: sleeps(receiving.pid))
+        until_blocked(receiving)
         signals.send(receiving, USR2)
         handled.wait()
     signals.send(receiving, USR1)
     assert receiving.result() == USR1
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it has not come to that within {DEADLINE} seconds")
-        os.sched_yield()
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, TimeoutError, BlockingIOError, KeyboardInterrupt])
@@ -696,7 +680,7 @@ def test_threads_that_wait_end_when_it_is_closed() -> None:
         with signals.receiver(USR1) as received:
             threads = [_start(target, received, ended) for target in (iterate, receive, iterate, receive)]
             for thread in threads:
-                _until_asleep(thread)
+                until_thread_blocked(thread)
         _join(*threads)
         assert sorted(ended) == ["end", "end", "the receiver is closed", "the receiver is closed"]
 
@@ -846,7 +830,7 @@ def test_a_closed_one_that_threads_of_the_parent_still_wait_for_leaves_no_descri
     def parent() -> int:
         with signals.receiver(USR1) as received:
             thread = _start(list, received)
-            _until_asleep(thread)
+            until_thread_blocked(thread)
         pid = os.fork()
         if pid == 0:
             os._exit(len(_eventfds()))

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.signals import SignalFile, Timer
@@ -95,8 +95,7 @@ def test_receive_waits_for_another_process(fork: Fork, gate: Callable[[], Gate],
 
     receiving = fork(child)
     ready.wait()
-    while not sleeps(receiving.pid):
-        os.sched_yield()
+    until_blocked(receiving)
     libc.sigqueue(receiving.pid, FIRST, 7)
     assert receiving.result() == (7, os.getpid())
 

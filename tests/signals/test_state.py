@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import count_alone
+from nobody import become_nobody
 
 from unixipc import libc, signals
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 HUP, USR1, USR2, TERM, RT = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTERM, libc.SIGRTMIN
-NOBODY = 65534
 
 STATE = importlib.import_module("unixipc.signals.state")  # the function has its name
 
@@ -308,9 +308,7 @@ def test_a_process_that_proc_hides_is_refused_and_the_error_says_why(
             or c.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=" + hidepid.encode()) < 0
         ):
             return f"no /proc can be mounted: {os.strerror(ctypes.get_errno())}"
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        become_nobody()
         with pytest.raises(expected, match="hidepid"):
             signals.state(other)
         assert signals.state().pid == os.getpid()

@@ -6,11 +6,10 @@ import errno
 import os
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import sleeps
+from until import until_blocked
 
 from unixipc import libc, processes, signals
 from unixipc.testing import DEADLINE, Gate
@@ -40,14 +39,6 @@ WRONG_TIMEOUTS = [
 
 def _mask() -> libc.SignalSet:
     return libc.sigprocmask(libc.SIG_BLOCK)
-
-
-def _until_asleep(pid: int) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} has not gone to sleep within {DEADLINE} seconds")
-        os.sched_yield()
 
 
 def _join(thread: threading.Thread) -> None:
@@ -148,7 +139,7 @@ def test_wait_runs_the_handlers_of_other_signals_and_goes_on(fork: Fork, gate: C
         waiting = fork(child, timeout)
         ready.wait()
         for _ in range(3):
-            _until_asleep(waiting.pid)
+            until_blocked(waiting.pid)
             signals.send(waiting, USR2)
             handled.wait()
         signals.send(waiting, USR1)

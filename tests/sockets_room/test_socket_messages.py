@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nobody import NOBODY, needs_root
 
 from unixipc import libc, processes, sockets
 from unixipc.sockets import Credentials, Message, UnixSocket
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 STREAM, DGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
-NOBODY = 65534
 MOST = 253
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 
 
 @pytest.fixture(params=[STREAM, DGRAM, SEQPACKET], ids=["stream", "dgram", "seqpacket"])

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from nobody import needs_root
 
 from unixipc import libc, sockets
 from unixipc.sockets import Credentials, UnixSocket
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from unixipc.testing.plugin import Fork
 
 ABSTRACT = sockets.abstract(f"unixipc-peers-{os.getpid()}")
-NOBODY = 65534
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 
 
 def peer_pidfd(made: UnixSocket) -> int:

@@ -10,13 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from conftest import sleeps
+from nobody import NOBODY
+from until import until_blocked
 
 from unixipc import libc, sockets
 from unixipc.sockets import UnixSocket, making
@@ -25,11 +25,9 @@ from unixipc.testing import DEADLINE, Gate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 STREAM, DGRAM, SEQPACKET = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
-NOBODY = 65534
 ABSTRACT = sockets.abstract(f"unixipc-{os.getpid()}")
 
 
@@ -38,14 +36,6 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A path short enough for a socket, whatever the temporary folder is called."""
     monkeypatch.chdir(tmp_path)
     return "socket"
-
-
-def until_blocked(child: processes.Child[Any]) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        assert time.monotonic() < deadline, f"child {child.pid} never blocked"
-        os.sched_yield()
 
 
 def leave_behind(fork: Fork, path: str, kind: int = STREAM) -> None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import pytest
-from conftest import sleeps
-
 from unixipc import libc
-from unixipc.testing import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,15 +14,6 @@ if TYPE_CHECKING:
     from unixipc import sysv
 
 T = TypeVar("T")
-
-NOBODY = 65534
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-
-
-class HasPid(Protocol):
-    @property
-    def pid(self) -> int: ...
 
 
 class Removable(Protocol):
@@ -56,23 +41,6 @@ def kept() -> Iterator[Callable[[R], R]]:
 
 def unused_key() -> int:
     return secrets.randbits(30) + 2**30
-
-
-def as_nobody(function: Callable[[], T]) -> T:
-    """Go on as another user without privileges: in a forked child only."""
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
-    return function()
-
-
-def until_blocked(child: HasPid) -> None:
-    """Return once a child that has just opened its gate sleeps in the call that follows."""
-    deadline = time.monotonic() + DEADLINE
-    while not sleeps(child.pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"child {child.pid} never blocked")
-        os.sched_yield()
 
 
 def messages(queue: sysv.MessageQueue) -> list[tuple[int, bytes]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sysv_room.helpers import kept, until_blocked, unused_key
+from sysv_room.helpers import kept, unused_key
+from until import until_blocked
 
 from unixipc.sysv import MessageQueue, Semaphore, SemaphoreSet, SharedMemory
 from unixipc.testing import DEADLINE, Gate

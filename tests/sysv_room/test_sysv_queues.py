@@ -11,7 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sysv_room.helpers import NOBODY, as_nobody, interrupting, kept, messages, needs_root, until_blocked, unused_key
+from nobody import NOBODY, as_nobody, needs_root
+from sysv_room.helpers import interrupting, kept, messages, unused_key
+from until import until_blocked
 
 from unixipc import libc, sysv
 from unixipc.sysv import MessageQueue

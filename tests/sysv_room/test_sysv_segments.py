@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sysv_room.helpers import NOBODY, as_nobody, kept, needs_root, unused_key
+from nobody import NOBODY, as_nobody, needs_root
+from sysv_room.helpers import kept, unused_key
 
 from unixipc import libc
 from unixipc.sysv import SharedMemory

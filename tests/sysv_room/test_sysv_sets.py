@@ -13,7 +13,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sysv_room.helpers import NOBODY, as_nobody, interrupting, kept, needs_root, until_blocked, unused_key
+from nobody import NOBODY, as_nobody, needs_root
+from sysv_room.helpers import interrupting, kept, unused_key
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.sysv import Semaphore, SemaphoreSet
