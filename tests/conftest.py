@@ -10,14 +10,14 @@ import subprocess
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 pytest_plugins = ["unixipc.testing.plugin", "pytester", "cli_room.commands"]
 
@@ -38,6 +38,31 @@ def way(request: pytest.FixtureRequest) -> Iterator[None]:
             for front, twin in _cpython.method_fronts.items():
                 patch.setattr(front.__objclass__, front.__name__, twin)
         yield
+
+
+class Handle(Protocol):
+    def __call__(
+        self, signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0
+    ) -> libc.Sigaction: ...
+
+
+def install(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
+    """Install a handler for the rest of a child's life."""
+    return libc.sigaction(signum, libc.Sigaction(handler, mask, flags))
+
+
+@pytest.fixture
+def handle() -> Iterator[Handle]:
+    """Install handlers until the test ends."""
+    before: list[tuple[int, libc.Sigaction]] = []
+
+    def handle(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
+        before.append((signum, install(signum, handler, mask, flags)))
+        return before[-1][1]
+
+    yield handle
+    for signum, action in reversed(before):
+        libc.sigaction(signum, action)
 
 
 @pytest.fixture

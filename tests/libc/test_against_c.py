@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pytest
+from conftest import install
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from until import until, until_blocked
@@ -115,14 +116,10 @@ def as_in_c(program: Callable[[str], Path], tells: Callable[..., Told]) -> Calla
     return compare
 
 
-def _install(signum: int, handler: libc.Handler, mask: tuple[int, ...] = (), flags: int = 0) -> None:
-    libc.sigaction(signum, libc.Sigaction(handler, mask, flags))
-
-
 def _install_siginfo(
     signum: int, handler: Callable[[int, libc.Siginfo], object], mask: tuple[int, ...] = (), flags: int = 0
 ) -> None:
-    _install(signum, handler, mask, flags | libc.SA_SIGINFO)
+    install(signum, handler, mask, flags | libc.SA_SIGINFO)
 
 
 def _say_mask(say: Say, word: str) -> None:
@@ -247,7 +244,7 @@ def _resethand(say: Say, flag: str, number: str) -> None:
         say("leave", signum)
 
     signum = int(number)
-    _install(signum, handler, (), libc.SA_RESETHAND | (libc.SA_NODEFER if flag == "nodefer" else 0))
+    install(signum, handler, (), libc.SA_RESETHAND | (libc.SA_NODEFER if flag == "nodefer" else 0))
     libc.raise_(signum)
     say("survived")
     libc.raise_(signum)
@@ -287,7 +284,7 @@ def _mask(say: Say, flags: str, masked: str, how: str) -> None:
     libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGHUP})
     _say_mask(say, "before")
     for _ in range(2):
-        _install(libc.SIGUSR1, handler, (libc.SIGUSR1 if masked == "own" else libc.SIGUSR2,), int(flags))
+        install(libc.SIGUSR1, handler, (libc.SIGUSR1 if masked == "own" else libc.SIGUSR2,), int(flags))
         libc.raise_(libc.SIGUSR1)
         _say_mask(say, "after")
         say("default", libc.sigaction(libc.SIGUSR1).handler == libc.SIG_DFL)
@@ -323,9 +320,9 @@ def _sigsuspend(say: Say, which: str) -> None:
         _say_mask(say, "inside")
         say("leave", signum)
 
-    _install(libc.SIGUSR1, handler, (libc.SIGHUP,))
-    _install(libc.SIGUSR2, handler)
-    _install(libc.SIGRTMIN, handler)
+    install(libc.SIGUSR1, handler, (libc.SIGHUP,))
+    install(libc.SIGUSR2, handler)
+    install(libc.SIGRTMIN, handler)
     libc.sigprocmask(libc.SIG_SETMASK, {libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGRTMIN})
     if which == "one":
         libc.raise_(libc.SIGUSR1)
@@ -379,9 +376,9 @@ def _forking(say: Say, flag: str, where: str) -> None:
         _say_mask(say, "returned")
         say("leave", signum)
 
-    _install(libc.SIGUSR1, handler, (libc.SIGUSR2,), libc.SA_NODEFER if flag == "nodefer" else 0)
-    _install(libc.SIGUSR2, other)
-    _install(libc.SIGTERM, outer, (libc.SIGHUP,))
+    install(libc.SIGUSR1, handler, (libc.SIGUSR2,), libc.SA_NODEFER if flag == "nodefer" else 0)
+    install(libc.SIGUSR2, other)
+    install(libc.SIGTERM, outer, (libc.SIGHUP,))
     if where == "raise":
         libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGHUP})
         libc.raise_(libc.SIGUSR1)
@@ -452,7 +449,7 @@ def _children(say: Say, flag: str, *folder: str) -> None:
     if folder:
         resource.setrlimit(resource.RLIMIT_CORE, (65536, 65536))
         os.chdir(*folder)
-    _install(libc.SIGQUIT, libc.SIG_DFL)
+    install(libc.SIGQUIT, libc.SIG_DFL)
     libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGCHLD})
     flags = {"none": 0, "nocldstop": libc.SA_NOCLDSTOP, "nocldwait": libc.SA_NOCLDWAIT}
     _install_siginfo(libc.SIGCHLD, handler, (), flags[flag])
@@ -512,7 +509,7 @@ def _script(say: Say, *arguments: str) -> None:
         for i in range(4):
             mask = tuple(four[other] for other in range(4) if masks[i] >> other & 1)
             flags = libc.SA_NODEFER * (nodefer >> i & 1) | libc.SA_RESETHAND * (resethand >> i & 1)
-            _install(four[i], handler, mask, flags)
+            install(four[i], handler, mask, flags)
 
     def take_one() -> None:
         if pending := libc.sigpending():
@@ -524,7 +521,7 @@ def _script(say: Say, *arguments: str) -> None:
             say("suspended", blocked())
 
     def ignore_the_first() -> None:
-        _install(four[0], libc.SIG_IGN)
+        install(four[0], libc.SIG_IGN)
         say("pending", bits(libc.sigpending()))
         install_all()
 
@@ -590,7 +587,7 @@ def _interrupted(say: Say, name: str, source: str, progress: str, *flags: str) -
         "sigwaitinfo": lambda: libc.sigwaitinfo({libc.SIGUSR1}),
     }
     for i, flag in enumerate(flags):
-        _install(libc.SIGRTMIN + i, handler, (), libc.SA_RESTART if flag == "restart" else 0)
+        install(libc.SIGRTMIN + i, handler, (), libc.SA_RESTART if flag == "restart" else 0)
     libc.sigprocmask(libc.SIG_BLOCK, {libc.SIGUSR1})
     os.write(int(progress), b"!")
     try:

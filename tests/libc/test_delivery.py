@@ -24,10 +24,10 @@ import warnings
 import weakref
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import count_alone
+from conftest import count_alone, install
 from until import until, until_blocked, until_gone
 
 from unixipc import _cpython, libc, processes
@@ -35,7 +35,9 @@ from unixipc._native import lib
 from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
+
+    from conftest import Handle
 
     from unixipc.testing.plugin import Fork
 
@@ -49,41 +51,6 @@ HUP, INT, USR1, USR2, TERM, CHLD = (
 )
 RT = libc.SIGRTMIN
 INTERESTING = {HUP, INT, USR1, USR2, TERM, CHLD, *range(RT, RT + 5)}
-
-
-class Handle(Protocol):
-    def __call__(
-        self, signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0
-    ) -> libc.Sigaction: ...
-
-
-def _install(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
-    """Install a handler for the rest of a child's life."""
-    return libc.sigaction(signum, libc.Sigaction(handler, mask, flags))
-
-
-@pytest.fixture
-def handle() -> Iterator[Handle]:
-    """Install handlers until the test ends."""
-    before: list[tuple[int, libc.Sigaction]] = []
-
-    def install(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
-        before.append((signum, _install(signum, handler, mask, flags)))
-        return before[-1][1]
-
-    yield install
-    for signum, action in reversed(before):
-        libc.sigaction(signum, action)
-
-
-@pytest.fixture
-def block() -> Iterator[Callable[..., object]]:
-    """Block signals until the test ends."""
-    before = libc.sigprocmask(libc.SIG_BLOCK)
-    yield lambda *signals: libc.sigprocmask(libc.SIG_BLOCK, signals)
-    while left := libc.sigpending() - before:
-        libc.sigwait(left)
-    libc.sigprocmask(libc.SIG_SETMASK, before)
 
 
 def _unblock(*signals: int) -> None:
@@ -270,7 +237,7 @@ def test_of_20000_signals_queued_while_the_receiver_is_busy_each_arrives_in_orde
         hard = resource.getrlimit(resource.RLIMIT_SIGPENDING)[1]
         soft = queued + 500 if hard < 0 else min(queued + 500, hard)
         resource.setrlimit(resource.RLIMIT_SIGPENDING, (soft, hard))
-        _install(RT, handler, {USR2}, libc.SA_SIGINFO)
+        install(RT, handler, {USR2}, libc.SA_SIGINFO)
         libc.sigprocmask(libc.SIG_SETMASK, {RT, HUP})
         with processes.fork(send, os.getpid()) as sender:
             full.wait()
@@ -387,7 +354,7 @@ def test_a_signal_of_sa_mask_waits_also_where_it_has_no_handler(fork: Fork, gate
     handled = gate()
 
     def die() -> None:
-        _install(USR1, lambda _: handled.open(), {TERM})
+        install(USR1, lambda _: handled.open(), {TERM})
         libc.sigprocmask(libc.SIG_BLOCK, {USR1, TERM})
         libc.raise_(USR1)
         libc.raise_(TERM)
@@ -524,7 +491,7 @@ def test_a_second_instance_meets_the_default_that_sa_resethand_left(fork: Fork, 
     handled = gate()
 
     def die() -> None:
-        _install(USR1, lambda _: handled.open(), flags=libc.SA_RESETHAND)
+        install(USR1, lambda _: handled.open(), flags=libc.SA_RESETHAND)
         libc.raise_(USR1)
         handled.wait()
         libc.raise_(USR1)
@@ -543,7 +510,7 @@ def test_a_handler_with_sa_resethand_can_be_installed_again(handle: Handle) -> N
 def _life_of_a_child(flags: int) -> list[int]:
     """Tell what SIGCHLD says about a child that is stopped, continued and killed."""
     codes: list[int] = []
-    _install(CHLD, lambda _, info: codes.append(info.si_code), flags=flags | libc.SA_SIGINFO)
+    install(CHLD, lambda _, info: codes.append(info.si_code), flags=flags | libc.SA_SIGINFO)
     with processes.fork(libc.pause) as child:
         for signum, change in ((libc.SIGSTOP, os.WSTOPPED), (libc.SIGCONT, os.WCONTINUED)):
             seen = len(codes)
@@ -564,7 +531,7 @@ def test_sigchld_tells_of_stops_unless_sa_nocldstop(fork: Fork) -> None:
 def test_with_sa_nocldwait_children_leave_no_zombies_and_the_handler_still_runs(fork: Fork) -> None:
     def childless() -> list[object]:
         log: list[object] = []
-        _install(CHLD, lambda _, info: log.append(info.si_status), flags=libc.SA_NOCLDWAIT | libc.SA_SIGINFO)
+        install(CHLD, lambda _, info: log.append(info.si_status), flags=libc.SA_NOCLDWAIT | libc.SA_SIGINFO)
         if os.fork() == 0:
             os._exit(7)
         with pytest.raises(ChildProcessError):
@@ -586,7 +553,7 @@ def test_a_read_of_the_standard_library_s_goes_on_after_the_handler(
     read_end, write_end = pipe()
 
     def read() -> bytes:
-        _install(USR1, lambda _: handled.open(), flags=flags)
+        install(USR1, lambda _: handled.open(), flags=flags)
         ready.open()
         return os.read(read_end, 1)
 
@@ -610,7 +577,7 @@ def test_a_handler_s_exception_comes_out_of_the_interrupted_call(
         raise ZeroDivisionError
 
     def read() -> None:
-        _install(USR1, fail, flags=flags)
+        install(USR1, fail, flags=flags)
         read_end, _ = os.pipe()
         ready.open()
         libc.read(read_end, 1)
@@ -628,7 +595,7 @@ def test_a_handler_of_the_standard_library_s_ends_a_read_of_ours(fork: Fork, gat
 
     def read() -> list[object]:
         log: list[object] = []
-        _install(USR2, log.append, flags=libc.SA_RESTART)
+        install(USR2, log.append, flags=libc.SA_RESTART)
         signal.signal(signal.SIGUSR1, lambda signum, _: log.append(signum))
         read_end, _ = os.pipe()
         ready.open()
@@ -737,7 +704,7 @@ def test_fork_in_a_handler_gives_the_child_the_handler_s_mask_and_nothing_pendin
                 if pid == 0:
                     found.extend([_mask(), set(libc.sigpending())])
 
-        _install(RT, handler, {USR2}, libc.SA_SIGINFO)
+        install(RT, handler, {USR2}, libc.SA_SIGINFO)
         libc.sigprocmask(libc.SIG_SETMASK, {RT, HUP})
         _queue(RT, range(4))
         _unblock(RT)
@@ -759,8 +726,8 @@ def test_a_fork_before_the_handler_has_run_leaves_the_signal_to_the_parent(fork:
     def parent() -> tuple[object, object]:
         log: list[int] = []
         read_end, write_end = os.pipe()
-        _install(USR1, log.append)
-        _install(RT, log.append)
+        install(USR1, log.append)
+        install(RT, log.append)
         libc.sigprocmask(libc.SIG_SETMASK, {HUP})
         pid = _unseen(_raise_unseen(USR1), _raise_unseen(RT), ctypes.PyDLL(None).fork)
         if pid == 0:
@@ -783,7 +750,7 @@ def test_a_child_forked_on_another_thread_handles_signals_on_its_only_one(fork: 
                 warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
                 pid = os.fork()
             if pid == 0:
-                _install(USR1, log.append)
+                install(USR1, log.append)
                 libc.raise_(USR1)
                 libc.raise_(USR2)
                 # CPython 3.13 is not woken by signals here (nor by its own); sigprocmask() dispatches all the same
@@ -791,7 +758,7 @@ def test_a_child_forked_on_another_thread_handles_signals_on_its_only_one(fork: 
             statuses.append(os.waitpid(pid, 0)[1])
 
         log: list[int] = []
-        _install(USR2, log.append)
+        install(USR2, log.append)
         thread = threading.Thread(target=work)
         thread.start()
         thread.join(DEADLINE)
@@ -848,7 +815,7 @@ def test_a_handler_of_the_standard_library_s_put_back_works_again(fork: Fork) ->
         before = libc.sigaction(USR1)
         assert isinstance(before.handler, libc.NativeHandler)
         assert before.handler.python is theirs
-        assert _install(USR1, log.append) == before
+        assert install(USR1, log.append) == before
         libc.raise_(USR1)
         libc.sigaction(USR1, before)
         assert libc.sigaction(USR1) == before
@@ -862,7 +829,7 @@ def test_a_handler_of_the_standard_library_s_put_back_works_again(fork: Fork) ->
 def test_ctrl_c_put_back_works_again(fork: Fork) -> None:
     def child() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        before = _install(INT, lambda _: None)
+        before = install(INT, lambda _: None)
         libc.raise_(INT)
         libc.sigaction(INT, before)
         with pytest.raises(KeyboardInterrupt):
@@ -882,7 +849,7 @@ def test_a_foreign_handler_in_c_put_back_works_again(fork: Fork, tmp_path: Path)
             assert isinstance(before.handler, libc.NativeHandler)
             assert before.handler.python is None
             for _ in range(2):
-                assert _install(USR2, log.append) == before
+                assert install(USR2, log.append) == before
                 libc.raise_(USR2)
                 libc.sigaction(USR2, before)
                 assert libc.sigaction(USR2) == before
@@ -902,7 +869,7 @@ def test_a_native_handler_runs_with_the_flags_that_it_was_given(
     read_end, write_end = pipe()
 
     def read(flags: int) -> object:
-        _install(USR1, _labs(), flags=flags)
+        install(USR1, _labs(), flags=flags)
         ready.open()
         try:
             return libc.read(read_end, 1)
@@ -926,7 +893,7 @@ def test_a_native_handler_runs_with_the_flags_that_it_was_given(
 def test_a_fault_takes_anything_but_python_code(handle: Handle, signum: int) -> None:
     before = libc.sigaction(signum)
     with pytest.raises(OSError, match="no Python code can run on a fault") as caught:
-        _install(signum, print)
+        install(signum, print)
     assert caught.value.errno == errno.EINVAL
     assert libc.sigaction(signum) == before
     for handler in (_labs(), libc.SIG_IGN, libc.SIG_DFL):
@@ -1043,8 +1010,8 @@ def test_a_displaced_handler_with_sa_resethand_still_runs_once(handle: Handle) -
 def test_another_handler_set_by_the_signal_module_is_reported_and_works(fork: Fork) -> None:
     def child() -> None:
         log: list[object] = []
-        _install(USR1, lambda _: log.append("ours"))
-        _install(RT, lambda _: log.append("real-time"))
+        install(USR1, lambda _: log.append("ours"))
+        install(RT, lambda _: log.append("real-time"))
         signal.signal(signal.SIGUSR1, lambda *_: log.append("theirs"))
         assert isinstance(libc.sigaction(USR1).handler, libc.NativeHandler)
         libc.raise_(USR1)
@@ -1068,7 +1035,7 @@ def test_ctrl_c_and_our_signals_in_one_go_lose_nothing_and_leave_the_mask_true(
         interrupts, rounds, ours = 0, 300, {HUP, USR1, RT, RT + 1}
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for signum in ours:
-            _install(signum, log.append, mask)
+            install(signum, log.append, mask)
         for done in range(1, rounds + 1):
             libc.sigprocmask(libc.SIG_BLOCK, ours | {INT})
             for signum in (HUP, INT, USR1, RT, RT, RT + 1):
@@ -1093,7 +1060,7 @@ def test_handlers_of_the_standard_library_s_run_beside_ours(fork: Fork, theirs: 
         ours = {USR1, RT, RT + 1}
         signal.signal(theirs, lambda signum, _: log.append(signum))
         for signum in ours:
-            _install(signum, log.append)
+            install(signum, log.append)
         for _ in range(100):
             log.clear()
             libc.sigprocmask(libc.SIG_BLOCK, ours | {theirs})
@@ -1111,8 +1078,8 @@ def test_our_handlers_run_beside_asyncio_s(fork: Fork) -> None:
         ours: list[int | None] = []
         theirs = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(USR2, theirs.set)
-        _install(RT, lambda _, info: ours.append(info.si_value), flags=libc.SA_SIGINFO)
-        _install(USR1, lambda _: ours.append(None))
+        install(RT, lambda _, info: ours.append(info.si_value), flags=libc.SA_SIGINFO)
+        install(USR1, lambda _: ours.append(None))
         for _ in range(100):
             ours.clear()
             theirs.clear()
@@ -1141,7 +1108,7 @@ def test_our_signals_wake_an_event_loop_that_sleeps(fork: Fork, gate: Callable[[
     async def child() -> int:
         got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_signal_handler(USR2, lambda: None)  # it listens to the wakeup fd from now on
-        _install(USR1, got.set_result)
+        install(USR1, got.set_result)
         ready.open()
         return await got
 
@@ -1157,8 +1124,8 @@ def test_our_signals_are_written_to_the_wakeup_fd(fork: Fork) -> None:
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         signal.set_wakeup_fd(write_end)
-        _install(USR1, lambda _: None)
-        _install(RT, lambda _: None)
+        install(USR1, lambda _: None)
+        install(RT, lambda _: None)
         libc.raise_(USR1)
         libc.raise_(RT)
         return os.read(read_end, 100)
@@ -1182,7 +1149,7 @@ def test_kill_and_stop_can_only_be_queried(signum: int) -> None:
     assert libc.sigaction(signum) == libc.Sigaction(libc.SIG_DFL)
     for handler in (print, libc.SIG_IGN, libc.SIG_DFL, _labs()):
         with pytest.raises(OSError, match="this signal cannot be caught or ignored") as caught:
-            _install(signum, handler)
+            install(signum, handler)
         assert caught.value.errno == errno.EINVAL
 
 
@@ -1191,7 +1158,7 @@ def test_what_is_no_handler_is_a_type_error() -> None:
     wrong: Any
     for wrong in (None, 5, -1, "SIG_IGN", object(), 1.0):
         with pytest.raises(TypeError, match="a handler is SIG_DFL, SIG_IGN, a callable or a NativeHandler"):
-            _install(USR1, wrong)
+            install(USR1, wrong)
     for wrong in (print, libc.SIG_IGN, 0, (print, (), 0)):
         with pytest.raises(TypeError, match="act is a Sigaction"):
             libc.sigaction(USR1, wrong)
@@ -1200,7 +1167,7 @@ def test_what_is_no_handler_is_a_type_error() -> None:
             libc.sigaction(wrong)
     for wrong in ("address", None, 1.5):
         with pytest.raises(TypeError):
-            _install(USR1, libc.NativeHandler(wrong))
+            install(USR1, libc.NativeHandler(wrong))
     assert libc.sigaction(USR1) == before
 
 
@@ -1234,7 +1201,7 @@ def test_handlers_are_changed_on_the_main_thread_only(handle: Handle) -> None:
         log.append(libc.sigaction(USR1).handler)
         for handler in (print, libc.SIG_DFL, _labs()):
             try:
-                _install(USR1, handler)
+                install(USR1, handler)
             except ValueError as error:
                 log.append(str(error))
 
@@ -1275,7 +1242,7 @@ def test_what_another_thread_gets_beyond_all_room_is_counted(fork: Fork) -> None
             nonlocal calls
             calls += 1
 
-        _install(RT, handler)
+        install(RT, handler)
         thread = threading.Thread(target=stop.wait, args=(DEADLINE,))
         thread.start()
         libc.sigprocmask(libc.SIG_BLOCK, {RT})
@@ -1308,7 +1275,7 @@ def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: For
                     os.sched_yield()
             depth -= 1
 
-        _install(RT, handler)
+        install(RT, handler)
         thread = threading.Thread(target=stop.wait, args=(DEADLINE,))
         thread.start()
         libc.sigprocmask(libc.SIG_BLOCK, {RT})
@@ -1327,7 +1294,7 @@ def test_two_threads_that_get_signals_lose_none(fork: Fork) -> None:
     def child() -> None:
         infos: list[libc.Siginfo] = []
         stop = threading.Event()
-        _install(RT, lambda _, info: infos.append(info), flags=libc.SA_SIGINFO)
+        install(RT, lambda _, info: infos.append(info), flags=libc.SA_SIGINFO)
         threads = [threading.Thread(target=stop.wait, args=(DEADLINE,)) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -1423,7 +1390,7 @@ def test_a_signal_of_another_thread_is_handled_while_the_main_thread_is_in_a_cal
             ready.open()
             stop.wait()
 
-        _install(RT, handler, (), libc.SA_SIGINFO)
+        install(RT, handler, (), libc.SA_SIGINFO)
         libc.sigprocmask(libc.SIG_BLOCK, {RT})
         thread = threading.Thread(target=receive)
         thread.start()

@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import install
 from until import sleeps, until, until_blocked, until_gone
 
 from unixipc import libc
@@ -26,6 +27,8 @@ from unixipc.testing import DEADLINE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from conftest import Handle
 
     from unixipc.testing.plugin import Fork
 
@@ -39,31 +42,6 @@ PRIVATE = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS
 RECORD = 128
 
 untyped: Any = libc
-
-
-class Handle(Protocol):
-    def __call__(
-        self, signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0
-    ) -> libc.Sigaction: ...
-
-
-def _install(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
-    """Install a handler for the rest of a child's life."""
-    return libc.sigaction(signum, libc.Sigaction(handler, mask, flags))
-
-
-@pytest.fixture
-def handle() -> Iterator[Handle]:
-    """Install handlers until the test ends."""
-    before: list[tuple[int, libc.Sigaction]] = []
-
-    def install(signum: int, handler: libc.Handler, mask: Iterable[int] = (), flags: int = 0) -> libc.Sigaction:
-        before.append((signum, _install(signum, handler, mask, flags)))
-        return before[-1][1]
-
-    yield install
-    for signum, action in reversed(before):
-        libc.sigaction(signum, action)
 
 
 @pytest.fixture
@@ -125,7 +103,7 @@ def test_none_of_20_000_queued_signals_is_lost(fork: Fork, gate: Callable[[], Ga
     counter, ready = libc.CountHandler(), gate()
 
     def counts() -> int:
-        _install(NEWS, counter)
+        install(NEWS, counter)
         libc.sigprocmask(libc.SIG_BLOCK, {DONE})
         ready.open()
         libc.sigwait({DONE})
@@ -171,7 +149,7 @@ def test_counters_that_parent_and_child_make_after_the_fork_are_two(fork: Fork) 
     def child() -> int:
         mine = [libc.CountHandler() for _ in range(100)]
         for counter in mine:
-            _install(USR1, counter)
+            install(USR1, counter)
             libc.raise_(USR1)
         return sum(counter.value for counter in mine)
 
@@ -200,7 +178,7 @@ def test_a_counter_in_a_segment_is_read_by_whoever_attaches_it(fork: Fork, gate:
 
     def counts() -> None:
         counter = libc.CountHandler(libc.shmat(shmid), 8)
-        _install(USR1, counter)
+        install(USR1, counter)
         libc.sigprocmask(libc.SIG_BLOCK, {DONE})
         ready.open()
         libc.sigwait({DONE})
@@ -251,7 +229,7 @@ def test_a_flag_that_a_child_sets_is_seen_by_its_parent(fork: Fork) -> None:
     flag = libc.FlagHandler()
 
     def child() -> None:
-        _install(TERM, flag)
+        install(TERM, flag)
         libc.raise_(TERM)
 
     fork(child).result()
@@ -298,7 +276,7 @@ def test_records_of_several_senders_arrive_whole_and_all(
 
     def records() -> int:
         recorder = libc.RecordHandler(writer)
-        _install(NEWS, recorder, flags=libc.SA_SIGINFO)
+        install(NEWS, recorder, flags=libc.SA_SIGINFO)
         libc.sigprocmask(libc.SIG_BLOCK, {DONE})
         ready.open()
         libc.sigwait({DONE})
@@ -371,7 +349,7 @@ def test_a_recorder_without_sa_siginfo_is_refused(handle: Handle, pipe: Callable
 @pytest.mark.parametrize("status", [0, 3, 255])
 def test_a_signal_can_end_the_process_with_a_status(fork: Fork, status: int) -> None:
     def child() -> None:
-        _install(TERM, libc.ExitHandler(status))
+        install(TERM, libc.ExitHandler(status))
         libc.raise_(TERM)
 
     assert fork(child).wait().returncode == status
@@ -381,7 +359,7 @@ def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) 
     ready = gate()
 
     def child() -> None:
-        _install(TERM, libc.ExitHandler(7))
+        install(TERM, libc.ExitHandler(7))
         ready.open()
         sum(range(10**15))
 
@@ -393,7 +371,7 @@ def test_it_ends_a_long_call_of_c_at_once(fork: Fork, gate: Callable[[], Gate]) 
 
 def test_a_real_fault_can_end_the_process_with_a_status(fork: Fork) -> None:
     def child() -> None:
-        _install(libc.SIGSEGV, libc.ExitHandler(3))
+        install(libc.SIGSEGV, libc.ExitHandler(3))
         ctypes.string_at(0)
 
     assert fork(child).wait().returncode == 3
@@ -403,7 +381,7 @@ def test_a_fault_sent_by_hand_counts_and_the_process_goes_on(fork: Fork) -> None
     def child() -> int:
         counter = libc.CountHandler()
         for signum in (libc.SIGSEGV, libc.SIGBUS, libc.SIGFPE, libc.SIGILL):
-            _install(signum, counter)
+            install(signum, counter)
             libc.kill(os.getpid(), signum)
         return counter.value
 
@@ -523,7 +501,7 @@ def test_sa_restart_decides_whether_a_read_goes_on(
     read_end, write_end = pipe()
 
     def read(flags: int) -> object:
-        _install(USR1, counter, flags=flags)
+        install(USR1, counter, flags=flags)
         ready.open()
         try:
             return libc.read(read_end, 1)
@@ -549,7 +527,7 @@ def test_a_native_handler_ends_sigsuspend_and_pause(fork: Fork) -> None:
     def child() -> int:
         counter = libc.CountHandler()
         libc.sigprocmask(libc.SIG_BLOCK, {USR1})
-        _install(USR1, counter)
+        install(USR1, counter)
         for wait in (libc.pause, lambda: libc.sigsuspend(())):
             libc.raise_(USR1)
             if wait is libc.pause:
@@ -566,7 +544,7 @@ def test_with_sa_resethand_only_the_first_counts(fork: Fork) -> None:
     counter = libc.CountHandler()
 
     def child() -> None:
-        _install(USR1, counter, flags=libc.SA_RESETHAND)
+        install(USR1, counter, flags=libc.SA_RESETHAND)
         libc.raise_(USR1)
         assert libc.sigaction(USR1).handler is libc.SIG_DFL
         libc.raise_(USR1)
@@ -588,7 +566,7 @@ def test_while_the_handler_runs_its_mask_holds_and_its_signal_unless_sa_nodefer(
 
     def child() -> int:
         recorder = libc.RecordHandler(writer)
-        _install(USR1, recorder, {HUP, NEWS}, libc.SA_SIGINFO | flags)
+        install(USR1, recorder, {HUP, NEWS}, libc.SA_SIGINFO | flags)
         libc.sigprocmask(libc.SIG_BLOCK, {TERM, DONE})
         ready.open()
         libc.raise_(USR1)  # its handler waits for room
@@ -625,7 +603,7 @@ def test_with_sa_onstack_the_handler_runs_on_the_alternate_stack(fork: Fork, fla
         given = StackT(stack.address, 0, len(stack))
         assert ctypes.CDLL(None).sigaltstack(ctypes.byref(given), None) == 0
         counter = libc.CountHandler()
-        _install(USR1, counter, flags=flags)
+        install(USR1, counter, flags=flags)
         libc.raise_(USR1)
         return counter.value, any(bytes(stack))
 
@@ -706,7 +684,7 @@ def test_no_delivery_is_lost_while_handlers_take_each_other_s_place(
     number, deadline = 0, time.monotonic() + DEADLINE
     while sum(counter.value for counter in counters) < count and time.monotonic() < deadline:
         number += 1
-        _install(NEWS, counters[number % len(counters)])
+        install(NEWS, counters[number % len(counters)])
     stop.set()
     until_gone(*threads)
     libc.sigprocmask(libc.SIG_UNBLOCK, {NEWS})
@@ -726,12 +704,12 @@ def test_handlers_of_all_kinds_take_each_other_s_place_and_none_sees_another_s_a
         thread = threading.Thread(target=stop.wait, args=(DEADLINE,))
         thread.start()
         libc.sigprocmask(libc.SIG_BLOCK, {USR1})
-        _install(USR1, counter)
+        install(USR1, counter)
         ready.open()
         numbers = set()
         for _ in range(1000):
             for handler in (counter, flag, recorder):
-                _install(USR1, handler, flags=libc.SA_SIGINFO)
+                install(USR1, handler, flags=libc.SA_SIGINFO)
                 numbers.add(flag.value)
             if select.select([reader], [], [], 0)[0]:  # not all: they may come as fast as they are read
                 (info,) = _records(reader, 1)
@@ -756,7 +734,7 @@ def test_native_handlers_are_changed_on_the_main_thread_only() -> None:
 
     def work() -> None:
         try:
-            _install(USR1, libc.CountHandler())
+            install(USR1, libc.CountHandler())
         except ValueError as error:
             raised.append(error)
 
@@ -789,8 +767,8 @@ def test_memory_of_a_handler_that_was_replaced_stays_as_well(fork: Fork) -> None
     def child() -> int:
         memory = libc.mmap(None, PAGE, BOTH, SHARED)
         address = memory.address
-        _install(USR1, libc.CountHandler(memory))
-        _install(USR1, libc.SIG_DFL)
+        install(USR1, libc.CountHandler(memory))
+        install(USR1, libc.SIG_DFL)
         libc.munmap(memory)
         del memory
         gc.collect()
@@ -812,7 +790,7 @@ def test_memory_of_a_handler_that_was_never_installed_goes_with_it() -> None:
 def test_no_access_is_taken_from_memory_that_a_handler_counts_in(fork: Fork) -> None:
     def child() -> int:
         memory = libc.mmap(None, 2 * PAGE, BOTH, SHARED)
-        _install(USR1, libc.CountHandler(memory))
+        install(USR1, libc.CountHandler(memory))
         for refused in (
             lambda: libc.mprotect(memory, libc.PROT_READ),
             lambda: libc.mremap(memory, PAGE, 0),
@@ -834,7 +812,7 @@ def test_memory_that_a_child_would_not_have_is_refused() -> None:
     before = libc.sigaction(USR1)
     counter = libc.CountHandler(memory)
     with pytest.raises(ValueError, match="MADV_DONTFORK"):
-        _install(USR1, counter)
+        install(USR1, counter)
     assert libc.sigaction(USR1) == before
     del counter
     libc.madvise(memory, libc.MADV_DOFORK)
@@ -928,7 +906,7 @@ def test_the_shim_knows_no_other_kinds() -> None:
 def test_a_handler_that_other_code_saved_and_put_back_by_the_signal_module_counts_on(fork: Fork) -> None:
     def child() -> None:
         counter = libc.CountHandler()
-        _install(USR1, counter, {HUP}, libc.SA_RESTART)
+        install(USR1, counter, {HUP}, libc.SA_RESTART)
         for counted in (1, 2, 3):
             saved = signal.getsignal(USR1)
             signal.signal(USR1, lambda *_: None)

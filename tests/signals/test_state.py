@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import count_alone
+from conftest import count_alone, install
 from nobody import become_nobody
 
 from unixipc import libc, signals
@@ -28,10 +28,6 @@ HUP, USR1, USR2, TERM, RT = libc.SIGHUP, libc.SIGUSR1, libc.SIGUSR2, libc.SIGTER
 STATE = importlib.import_module("unixipc.signals.state")  # the function has its name
 
 
-def _install(signum: int, handler: libc.Handler) -> None:
-    libc.sigaction(signum, libc.Sigaction(handler))
-
-
 # -- processes in known states --
 
 
@@ -43,10 +39,10 @@ def test_a_process_is_seen_as_it_has_set_itself_up(fork: Fork, gate: Callable[[]
         resource.setrlimit(resource.RLIMIT_SIGPENDING, (1234, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1]))
         for signum in range(1, libc.SIGRTMAX + 1):
             if signum in libc.SignalSet.full() - {libc.SIGKILL, libc.SIGSTOP}:
-                _install(signum, libc.SIG_DFL)
-        _install(USR1, libc.SIG_IGN)
-        _install(USR2, print)
-        _install(RT + 1, libc.SIG_IGN)
+                install(signum, libc.SIG_DFL)
+        install(USR1, libc.SIG_IGN)
+        install(USR2, print)
+        install(RT + 1, libc.SIG_IGN)
         signal.signal(RT + 2, print)
         libc.sigprocmask(libc.SIG_SETMASK, {HUP, TERM, RT})
         ready.open()
@@ -237,7 +233,7 @@ def test_threads_that_come_and_go_do_no_harm(fork: Fork, gate: Callable[[], Gate
 
 def test_processes_that_end_by_themselves_have_a_state_or_are_no_more(fork: Fork) -> None:
     def parent() -> int:
-        _install(libc.SIGCHLD, libc.SIG_IGN)  # the kernel reaps them
+        install(libc.SIGCHLD, libc.SIG_IGN)  # the kernel reaps them
         gone = 0
         for _ in range(200):
             pid = os.fork()
