@@ -1,10 +1,11 @@
 """The one way from a result of the shim to a Python value or exception, and the one measure of a timeout."""
 
 import errno
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -20,6 +21,7 @@ Advice: TypeAlias = Mapping[int, str]
 NO_ADVICE: Advice = MappingProxyType({})
 
 _INTERRUPTED = -lib.ERESTART
+_TURNS = 50
 _FOR_EVER = 1e9  # seconds: the kernel would take no more than some hundred times as many
 
 
@@ -82,6 +84,16 @@ def timespec(seconds: float) -> tuple[int, int]:
     whole = math.floor(seconds)
     nanoseconds = math.ceil((seconds - whole) * 1_000_000_000)
     return (whole + 1, 0) if nanoseconds == 1_000_000_000 else (whole, nanoseconds)
+
+
+def moments(seconds: float) -> Iterator[None]:
+    """Give way to the others for so many seconds, and so often that each of them has come, however busy it is."""
+    end = time.monotonic() + seconds
+    for turn in itertools.count():
+        if turn >= _TURNS and time.monotonic() > end:
+            return
+        yield
+        os.sched_yield()
 
 
 class Deadline:

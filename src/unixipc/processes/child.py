@@ -109,7 +109,12 @@ class Child(Closing, Generic[_T]):
         raise ChildProcessError(errno.ECHILD, text if self._owned else self._stranger())
 
     def _ends(self, deadline: Deadline) -> bool:
-        held = self._held()
+        try:
+            held = self._held()
+        except ChildProcessError:
+            if self.status is None:
+                raise
+            return True  # another thread has just waited for it
         try:
             while True:
                 with suppress(InterruptedError):
@@ -169,8 +174,8 @@ class Child(Closing, Generic[_T]):
 
     def wait_stopped(self) -> ExitStatus:
         """Wait until the child is stopped, by itself or by others, or has ended; the kernel has no timeout for it."""
-        if self.status is None:
-            held = self._held()
+        held = self._descriptor
+        if held is not None:
             try:
                 change = os.waitid(os.P_PIDFD, held.fd, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             except ChildProcessError:

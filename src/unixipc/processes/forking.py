@@ -7,7 +7,6 @@ import os
 import select
 import sys
 import threading
-import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from unixipc import libc
-from unixipc._check import failure
+from unixipc._check import failure, moments
 from unixipc.processes.outcome import Kind, Outcome, Report
 from unixipc.processes.undisturbed import EVERY, undisturbed
 
@@ -219,11 +218,11 @@ def other_threads() -> str:
 
 def _tasks() -> list[str]:
     """List the threads; one that has been joined may take a moment to be gone from the kernel, too."""
-    deadline = time.monotonic() + _ENDING
-    while len(tasks := os.listdir(_TASKS)) > 1:  # noqa: PTH208 - their names
-        if threading.active_count() > 1 or time.monotonic() > deadline:
+    tasks: list[str] = []
+    for _ in moments(_ENDING):
+        tasks = os.listdir(_TASKS)  # noqa: PTH208 - their names
+        if len(tasks) == 1 or threading.active_count() > 1:
             break
-        os.sched_yield()
     return tasks
 
 

@@ -153,7 +153,11 @@ class Report:
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("unixipc child")
-        self._inode = os.fstat(self.fd).st_ino
+        self._file = self._identity()
+
+    def _identity(self) -> tuple[int, int]:
+        found = os.fstat(self.fd)
+        return found.st_dev, found.st_ino
 
     def write(self, outcome: Outcome) -> None:
         """Put this outcome in the place of any before (called in the child); OSError where that cannot be."""
@@ -172,7 +176,7 @@ class Report:
 
     def clear(self) -> None:
         """Take the outcome back."""
-        if os.fstat(self.fd).st_ino != self._inode:
+        if self._identity() != self._file:
             raise OSError(errno.EBADF, "the descriptor was closed that the child's outcome goes to")
         os.ftruncate(self.fd, 0)
 

@@ -39,6 +39,7 @@ class Orphans:
 
     def __init__(self) -> None:
         self._before = _children()
+        self._ended: list[ExitStatus] = []
 
     def pids(self) -> set[int]:
         """Tell which there are, zombies included."""
@@ -53,20 +54,30 @@ class Orphans:
     def reap(self, timeout: float | None = None) -> list[ExitStatus]:
         """Wait until there are none, those included that they leave behind, and tell how they ended.
 
-        TimeoutError when some still run after so many seconds; those that have ended are reaped.
+        TimeoutError when some still run after so many seconds; those that have ended are reaped. What was reaped before
+        that, or before a signal handler raised, the next call tells.
         """
         deadline = Deadline(timeout)
-        ended: list[ExitStatus] = []
         while pids := self.pids():
-            late = deadline.left() == 0
-            reaped = [status for pid in pids if (status := _reap(pid)) is not None]
-            ended += reaped
+            late, reaped = deadline.left() == 0, False
+            for pid in pids:
+                reaped |= self._reap(pid)
             if not reaped and late:
                 text = f"process {min(pids)} has been adopted, and has not ended within {timeout} seconds"
                 raise TimeoutError(errno.ETIMEDOUT, text)
             if not reaped:
                 _await(min(pids), deadline)
+        ended, self._ended = self._ended, []
         return ended
+
+    def _reap(self, pid: int) -> bool:
+        """Take the status of an orphan, if it has ended and nobody else has it."""
+        with undisturbed(), suppress(ChildProcessError):  # no handler may raise while the status is nobody's
+            found, status, usage = os.wait4(pid, os.WNOHANG)
+            if found:
+                self._ended.append(ExitStatus(pid, status, Usage.of(usage)))
+                return True
+        return False
 
 
 @contextmanager
@@ -81,15 +92,6 @@ def subreaper() -> Iterator[Orphans]:
         yield Orphans()
     finally:
         libc.prctl(libc.PR_SET_CHILD_SUBREAPER, before)
-
-
-def _reap(pid: int) -> ExitStatus | None:
-    """Take the status of an orphan, if it has ended and nobody else has it."""
-    with undisturbed(), suppress(ChildProcessError):  # no handler may raise while the status is nobody's
-        found, status, usage = os.wait4(pid, os.WNOHANG)
-        if found:
-            return ExitStatus(pid, status, Usage.of(usage))
-    return None
 
 
 def _await(pid: int, deadline: Deadline) -> None:

@@ -6,11 +6,10 @@ import errno
 import os
 import select
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
 from unixipc import libc
-from unixipc._check import Deadline, failure
+from unixipc._check import Deadline, failure, moments
 from unixipc._closing import Holding
 from unixipc.signals.arguments import signal_set
 from unixipc.signals.state import state
@@ -116,17 +115,18 @@ def _blocked_everywhere(signals: Signals) -> libc.SignalSet:
     chosen = signal_set(signals)
     if never := chosen & {libc.SIGKILL, libc.SIGSTOP}:
         raise ValueError(f"nothing can receive {never!r}: the kernel lets nobody block them")
-    deadline = time.monotonic() + _ENDING
-    while takers := _takers(chosen):
-        known = {thread.native_id for thread in threading.enumerate()}
-        if known & takers.keys() or time.monotonic() > deadline:
-            threads = ", ".join(f"{tid} ({signals!r})" for tid, signals in sorted(takers.items()))
-            raise ValueError(
-                f"these threads do not block the signals and would take them away: {threads};"
-                " block them first, before other threads start"
-            )
-        time.sleep(_ENDING / 20)
-    return chosen
+    takers: dict[int, libc.SignalSet] = {}
+    for _ in moments(_ENDING):
+        takers = _takers(chosen)
+        if not takers:
+            return chosen
+        if takers.keys() & {thread.native_id for thread in threading.enumerate()}:
+            break
+    threads = ", ".join(f"{tid} ({signals!r})" for tid, signals in sorted(takers.items()))
+    raise ValueError(
+        f"these threads do not block the signals and would take them away: {threads};"
+        " block them first, before other threads start"
+    )
 
 
 def _takers(signals: libc.SignalSet) -> dict[int, libc.SignalSet]:

@@ -50,9 +50,13 @@ class Wakeup:
 
     def clear(self) -> None:
         """Make it unreadable."""
-        with suppress(BlockingIOError), self._lock:
+        with self._lock:
             if not self.closed:
-                os.eventfd_read(self._fd)
+                try:
+                    os.eventfd_read(self._fd)
+                except BlockingIOError as error:
+                    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                        raise  # a signal handler has raised it
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until it is set, a signal was handled or it was closed: False when time is up."""

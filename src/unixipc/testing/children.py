@@ -39,7 +39,7 @@ def _deadline(told: str) -> float:
 DEADLINE = _deadline(os.environ.get("UNIXIPC_DEADLINE") or "30")
 """How many seconds a child has, unless it is given others: 30, or what UNIXIPC_DEADLINE says on a slow machine."""
 
-_ENDING = 3.0  # seconds in which a child must write its stack and end
+_ENDING = DEADLINE / 10  # seconds in which a child must write its stack and end
 
 
 class _Equipment:

@@ -110,8 +110,9 @@ class Barrier(_Shared):
         _, bell = self._open()
         with select.epoll() as ears:
             ears.register(bell, select.EPOLLIN | select.EPOLLET)
-            round_, place = self._come()
+            round_ = None
             try:
+                round_, place = self._come()
                 while not self._is_through(round_, deadline, timeout):
                     left = deadline.left()
                     ears.poll(None if left is None else min(left, _LONGEST_POLL))
@@ -152,10 +153,10 @@ class Barrier(_Shared):
         text = f"{len(pids)} of {self.parties} parties came to the barrier within {timeout} seconds: processes {came}"
         raise TimeoutError(errno.ETIMEDOUT, text)
 
-    def _break(self, mine: int, why: str) -> None:
+    def _break(self, mine: int | None, why: str) -> None:
         with self._state() as state:
             round_, broken, pids = state.get()
-            if round_ == mine and not broken:
+            if mine in (None, round_) and not broken:
                 state.set(round_, why.encode(), pids)
                 self._ring()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
-import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from unixipc._check import moments
 from unixipc.testing import owners
 from unixipc.testing.looks import LOOKS, LeakKind, UnseenError, descriptors_by_number, read
 
@@ -91,11 +90,11 @@ class Snapshot:
         if not self._changes(Snapshot.take(others)):
             return ()
         gc.collect()
-        end = time.monotonic() + _ENDING
-        changes = self._changes(Snapshot.take(others))
-        while {change[0] for change in changes} == {LeakKind.THREAD} and time.monotonic() < end:
-            os.sched_yield()
+        changes: list[_Change] = []
+        for _ in moments(_ENDING):
             changes = self._changes(Snapshot.take(others))
+            if {change[0] for change in changes} != {LeakKind.THREAD}:
+                break
         return tuple(_told(changes))
 
     def _changes(self, now: Snapshot) -> list[_Change]:
