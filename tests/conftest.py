@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
 from unixipc import _cpython, libc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+hypothesis.settings.register_profile("unixipc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("unixipc")  # a process may stand still for long, at any moment
 
 pytest_plugins = ["unixipc.testing.plugin", "pytester", "cli_room.commands"]
 

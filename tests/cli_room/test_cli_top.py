@@ -311,7 +311,7 @@ moments = st.builds(
 
 
 @given(st.lists(st.lists(moments, max_size=3), max_size=3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_was_recorded_is_read_back(runs: list[list[Moment]]) -> None:
     path = f"/proc/self/fd/{(file := os.memfd_create('record'))}"
     try:

@@ -195,7 +195,7 @@ def test_a_full_queue_empties_lowest_number_first_and_each_number_in_its_order(a
 
 
 @given(mask=st.sampled_from(["empty", "full"]), sent=st.text("012345abcdef", max_size=40))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_standard_and_real_time_signals_come_in_the_order_of_c(
     as_in_c: Callable[..., Told], mask: str, sent: str
 ) -> None:
@@ -566,7 +566,7 @@ def _script(say: Say, *arguments: str) -> None:
     queued=st.text("0123", max_size=8),
     script=st.text("0123ubpwsir.", max_size=20),
 )
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_handlers_do_happens_as_in_c(
     as_in_c: Callable[..., Told], masks: list[int], nodefer: int, resethand: int, queued: str, script: str
 ) -> None:

@@ -1044,7 +1044,7 @@ def _step(mapping: libc.Mapping, model: bytearray, kind: str, number: Any, value
 
 
 def test_a_mapping_behaves_as_a_bytearray(fork: Fork) -> None:
-    @settings(deadline=None, max_examples=200, database=None)
+    @settings(max_examples=200, database=None)
     @given(st.integers(1, 4 * PAGE), st.lists(STEPS, max_size=30))
     def hold(length: int, steps: list[tuple[str, Any, Any]]) -> None:
         mapping = libc.mmap(None, length, BOTH, PRIVATE)
@@ -1079,7 +1079,7 @@ RECEIVE = st.tuples(st.just("receive"), st.sampled_from([0, 1, 2, 3, 4, 5, -1, -
 
 
 def test_a_queue_behaves_as_a_list_of_messages(queue: int, fork: Fork) -> None:
-    @settings(deadline=None, max_examples=300, database=None)
+    @settings(max_examples=300, database=None)
     @given(st.lists(st.one_of(SEND, RECEIVE), max_size=40))
     def hold(steps: list[tuple[str, int, Any]]) -> None:
         model: list[tuple[int, bytes]] = []

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unixipc import libc
@@ -142,7 +142,6 @@ def test_a_set_survives_copying_and_pickling() -> None:
 
 
 @given(left=sets_of_signals, right=sets_of_signals, signum=st.integers(-70, 70))
-@settings(deadline=None)
 def test_every_operation_agrees_with_frozenset(left: frozenset[int], right: frozenset[int], signum: int) -> None:
     ours, other = libc.SignalSet(left), libc.SignalSet(right)
     assert frozenset(ours) == left

@@ -208,7 +208,7 @@ class AnonymousMachine(RuleBasedStateMachine):
             self.mapping.close()
 
 
-FEW: Any = settings(max_examples=40, stateful_step_count=25, deadline=None)
+FEW: Any = settings(max_examples=40, stateful_step_count=25)
 FileMachine.TestCase.settings = FEW
 AnonymousMachine.TestCase.settings = FEW
 TestAFileAndItsMappings = FileMachine.TestCase

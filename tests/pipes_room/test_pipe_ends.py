@@ -593,7 +593,7 @@ class Model(RuleBasedStateMachine):
 
 
 def test_a_pipe_holds_what_a_string_of_bytes_would() -> None:
-    run_state_machine_as_test(Model, settings=settings(max_examples=60, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(Model, settings=settings(max_examples=60, stateful_step_count=12))
 
 
 def test_a_broken_pipe_sends_one_signal(fork: Fork) -> None:

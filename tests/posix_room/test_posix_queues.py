@@ -580,7 +580,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 def test_a_queue_behaves_as_a_sorted_list(name: str) -> None:
-    run_state_machine_as_test(QueueMachine, settings=settings(max_examples=60, deadline=None))
+    run_state_machine_as_test(QueueMachine, settings=settings(max_examples=60))
 
 
 # -- with others --

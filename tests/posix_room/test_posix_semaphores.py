@@ -434,7 +434,7 @@ class SemaphoreMachine(RuleBasedStateMachine):
 
 
 def test_a_semaphore_behaves_as_a_count(name: str) -> None:
-    run_state_machine_as_test(SemaphoreMachine, settings=settings(max_examples=60, deadline=None))
+    run_state_machine_as_test(SemaphoreMachine, settings=settings(max_examples=60))
 
 
 # -- with others --

@@ -57,7 +57,7 @@ def status_of_program(prepare: Callable[[], object], **options: Any) -> dict[str
     }
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(mask=SETS, ignored=SETS, before_mask=some.sets(some.sampled_from(CATCHABLE)), before=SETS)
 def test_the_program_starts_with_just_the_mask_and_the_ignored_signals_asked_for(
     mask: set[int] | None, ignored: set[int] | None, before_mask: set[int], before: set[int] | None

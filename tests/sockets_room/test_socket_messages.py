@@ -695,7 +695,7 @@ def placed(messages: Iterable[tuple[bytes, list[int]]]) -> list[tuple[int, int]]
     return places
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(KINDS, MESSAGES, st.integers(1, 400))
 def test_messages_and_descriptors_keep_their_order(
     kind: int, sent: list[tuple[bytes, list[int], bool]], size: int

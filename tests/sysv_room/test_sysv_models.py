@@ -63,7 +63,7 @@ def receive(queue: MessageQueue, call: str, selection: dict[str, int]) -> tuple[
     return queue.receive(**selection, timeout=0)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(SENDS | RECEIVES, max_size=40))
 def test_messages_come_in_the_order_that_selection_promises(steps: list[tuple[str, object, object]]) -> None:
     model: list[tuple[int, bytes]] = []
@@ -95,7 +95,7 @@ def test_messages_come_in_the_order_that_selection_promises(steps: list[tuple[st
         assert messages(queue) == model
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(TYPES, st.binary(max_size=2000)), max_size=60), st.integers(1, 20), st.integers(1, 3000))
 def test_batches_are_the_same_messages_in_the_same_order(
     batch: list[tuple[int, bytes]], at_once: int, max_bytes: int
@@ -128,7 +128,7 @@ CHANGES = st.integers(-3, 3) | st.sampled_from([-SEMVMX, SEMVMX, SEMVMX - 1])
 OPERATIONS = st.lists(st.tuples(st.integers(0, 3), CHANGES), min_size=1, max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 3) | st.just(SEMVMX), min_size=4, max_size=4), st.lists(OPERATIONS, max_size=20))
 def test_values_are_what_the_operations_make_of_them(start: list[int], steps: list[list[tuple[int, int]]]) -> None:
     values = start
