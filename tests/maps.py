@@ -47,6 +47,15 @@ def is_shared(address: int) -> bool:
     return (access(address) or "").endswith("s")
 
 
+def is_locked(address: int) -> bool:
+    """Whether what is mapped at an address is locked in memory."""
+    found = span_at(address)
+    assert found is not None
+    _, _, rest = Path("/proc/self/smaps").read_text().partition(f"{found.start:x}-{found.stop:x} ")
+    flags = next(line for line in rest.splitlines() if line.startswith("VmFlags:"))
+    return "lo" in flags.split()
+
+
 def free_place() -> int:
     """An address far from where the kernel puts anything by itself."""
     taken = list(spans())

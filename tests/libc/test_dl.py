@@ -225,17 +225,20 @@ def test_a_handle_cannot_be_made_of_anything() -> None:
         untyped.Library.__new__(untyped.Library)
 
 
+@pytest.mark.deadline(600)  # which takes long where every load is looked at by a sanitizer
 def test_threads_that_load_and_unload_at_once_disturb_nobody(fork: Fork, c_library: Path) -> None:
     def child() -> list[str]:
         wrong: list[str] = []
 
         def work() -> None:
-            for _ in range(200):
+            for number in range(200):
                 loaded = libc.dlopen(c_library, libc.RTLD_NOW)
                 address = libc.dlsym(loaded, "on_signal")
                 info = libc.dladdr(address)
-                if info is None or info.dli_sname != "on_signal" or str(c_library) not in _names():
+                if info is None or info.dli_sname != "on_signal":
                     wrong.append(repr(info))
+                if number % 10 == 0 and str(c_library) not in _names():
+                    wrong.append("nowhere")
                 libc.dlclose(loaded)
                 libc.dladdr(address)  # may lie in nothing now
 
@@ -243,7 +246,7 @@ def test_threads_that_load_and_unload_at_once_disturb_nobody(fork: Fork, c_libra
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(DEADLINE)
+            thread.join()
         return wrong
 
     assert fork(child).result() == []

@@ -282,6 +282,7 @@ def test_a_signal_that_was_recorded_before_the_call_is_handled_before_it_waits(
     assert fork(child).result() == (-errno.ERESTART, [USR1])
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 @pytest.mark.parametrize("timeout", [None, DEADLINE])
 def test_no_signal_slips_by_between_the_check_and_the_wait(
     fork: Fork, gate: Callable[[], Gate], timeout: float | None

@@ -730,6 +730,7 @@ def test_sigsuspend_inside_a_handler_waits_for_the_next(fork: Fork) -> None:
     ]
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_no_signal_slips_by_between_the_check_and_sigsuspend(fork: Fork, gate: Callable[[], Gate]) -> None:
     rounds, go = 10_000, gate()
 

@@ -126,6 +126,7 @@ def test_what_a_handler_raises_at_the_end_comes_out_and_the_mask_is_back() -> No
         assert _mask() == before
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 @pytest.mark.parametrize("handle", ["signal.signal", "handling"])
 def test_a_handler_that_raises_at_any_moment_leaves_the_mask_and_the_actions_alone(
     fork: Fork, gate: Callable[[], Gate], handle: str
@@ -485,6 +486,7 @@ def test_all_signals_are_handled_from_one_moment_on() -> None:
     assert log == [dict.fromkeys(SOME, True)] * len(SOME)
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_a_signal_that_comes_while_handlers_change_meets_one_of_them_and_is_not_lost(
     fork: Fork, gate: Callable[[], Gate]
 ) -> None:

@@ -213,6 +213,7 @@ def test_what_another_signal_s_handler_raises_comes_out_of_the_iteration(error: 
         assert next(received).si_signo == USR1
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_ctrl_c_ends_the_wait_and_loses_nothing(fork: Fork, gate: Callable[[], Gate]) -> None:
     """The sender interrupts at any moment; every signal is received all the same."""
     rounds, go = 500, gate()
@@ -241,6 +242,7 @@ def test_ctrl_c_ends_the_wait_and_loses_nothing(fork: Fork, gate: Callable[[], G
     assert fork(child).result() == (rounds, list(range(rounds)))
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_a_handler_that_raises_in_receive_leaves_the_receiver_usable(fork: Fork, gate: Callable[[], Gate]) -> None:
     rounds, go = 500, gate()
 
@@ -580,6 +582,7 @@ def test_signals_that_come_while_receivers_come_and_go_are_received_or_handled(f
     assert fork(child).result() == Counter(range(count))
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_closing_again_after_a_handler_raised_at_any_moment_puts_all_back(fork: Fork, gate: Callable[[], Gate]) -> None:
     rounds, go = 2000, gate()
 

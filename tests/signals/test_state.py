@@ -231,6 +231,7 @@ def test_threads_that_come_and_go_do_no_harm(fork: Fork, gate: Callable[[], Gate
     assert running.returncode is None
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_processes_that_end_by_themselves_have_a_state_or_are_no_more(fork: Fork) -> None:
     def parent() -> int:
         install(libc.SIGCHLD, libc.SIG_IGN)  # the kernel reaps them

@@ -300,6 +300,7 @@ def test_suspend_refuses_a_wrong_mask(mask: Any, error: type[Exception]) -> None
     assert _mask() == before
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 @pytest.mark.parametrize("timeout", [None, DEADLINE])
 def test_no_signal_slips_by_between_the_check_and_suspend(
     fork: Fork, gate: Callable[[], Gate], timeout: float | None
@@ -333,6 +334,7 @@ def test_no_signal_slips_by_between_the_check_and_suspend(
     assert fork(child).result() == rounds
 
 
+@pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_the_same_where_wait_takes_the_signal(fork: Fork, gate: Callable[[], Gate]) -> None:
     rounds, go = 4000, gate()
 
