@@ -88,9 +88,9 @@ def test_who_ends_in_time_gets_no_sigkill(unixipc: Command, fork: Fork) -> None:
 def test_who_does_not_end_in_time_gets_sigkill_and_it_is_said(unixipc: Command, fork: Fork) -> None:
     stubborn, obedient = fork(ignore), fork(signal.pause)
     stubborn.says("ready")
-    done = unixipc("kill", "--timeout", "0.2", stubborn.pid, obedient.pid)
+    done = unixipc("kill", "--timeout", "2", stubborn.pid, obedient.pid)  # in which the other has ended
     assert done.returncode == 0
-    assert done.stderr == f"unixipc kill: process {stubborn.pid} has not ended within 0.2 seconds: it gets SIGKILL\n"
+    assert done.stderr == f"unixipc kill: process {stubborn.pid} has not ended within 2 seconds: it gets SIGKILL\n"
     assert stubborn.wait().signal == libc.SIGKILL
     assert obedient.wait().signal == libc.SIGTERM
 

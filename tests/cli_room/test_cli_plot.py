@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 
 QUEUE = Sample(Kind.SYSV_MSG, "3", depth=2, bytes=10)
 SET = Sample(Kind.SYSV_SEM, "4", values=(1, 0), waiting=(0, 2), waiting_for_zero=(1, 0))
-DRAWING = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+DRAWS = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
 # Figures are drawn by programs of their own: numpy starts threads, after which no test could fork.
 BEGINNINGS = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
+
+
+@pytest.fixture(scope="session")
+def fonts() -> None:
+    """Have matplotlib look for fonts: the first time it may take long, and tell so."""
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -67,7 +73,8 @@ def test_another_of_the_same_name_has_a_curve_of_its_own(tmp_path: Path) -> None
     assert [str(curve.numbers) for curve in curves] == ["[1, nan, nan]", "[nan, 1, nan]"]
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 @pytest.mark.parametrize("ending", [*BEGINNINGS, ".PNG"])
 def test_the_image_has_the_format_of_its_name(unixipc: Command, record: Path, ending: str) -> None:
     image = record.with_name(f"image{ending}")
@@ -76,14 +83,16 @@ def test_the_image_has_the_format_of_its_name(unixipc: Command, record: Path, en
     assert image.read_bytes().startswith(BEGINNINGS[ending.lower()])
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 def test_the_image_stands_beside_the_record_unless_told(unixipc: Command, record: Path) -> None:
     done = unixipc("plot", record)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{record.with_suffix('.png')}\n", "")
     assert record.with_suffix(".png").stat().st_size > 10000
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 def test_the_figure_names_what_it_shows_whatever_it_is_called(unixipc: Command, tmp_path: Path) -> None:
     names = ["/_first", "/$x_2$ \\frac{", "/\x1b[31m", "/" + "long" * 60, "/私"]
     record, image = tmp_path / "record", tmp_path / "image.svg"
@@ -97,7 +106,8 @@ def test_the_figure_names_what_it_shows_whatever_it_is_called(unixipc: Command, 
     assert "long" * 20 not in drawn
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 def test_of_many_the_figure_shows_those_that_changed_most(unixipc: Command, tmp_path: Path) -> None:
     record, image = tmp_path / "record", tmp_path / "image.svg"
     with Recorder(str(record)) as recorder:
@@ -110,7 +120,8 @@ def test_of_many_the_figure_shows_those_that_changed_most(unixipc: Command, tmp_
     assert "and 15 that changed less" in drawn
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 def test_a_last_line_that_is_not_whole_is_left_out(unixipc: Command, record: Path) -> None:
     text = record.read_text()
     whole = recording.read(str(record))
@@ -169,7 +180,8 @@ def test_what_cannot_be_read_is_an_error_in_one_line(invoke: Invoke, tmp_path: P
     assert (done.exit_code, done.stderr) == (1, "unixipc plot: /nowhere: No such file or directory\n")
 
 
-@DRAWING
+@DRAWS
+@pytest.mark.usefixtures("fonts")
 def test_an_image_that_cannot_be_written_is_an_error_in_one_line(unixipc: Command, record: Path) -> None:
     done = unixipc("plot", record, "-o", "/nowhere/image.png")
     assert (done.returncode, done.stdout) == (1, "")

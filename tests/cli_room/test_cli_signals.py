@@ -234,7 +234,12 @@ def test_a_terminal_gets_a_table_that_fits(on_terminal: OnTerminal, columns: int
 
 
 def test_what_is_neither_ignored_nor_caught_has_its_default_action(unixipc: Command, fork: Fork) -> None:
-    child = fork(signal.pause)
+    def pause() -> None:
+        parent().tell("ready")
+        signal.pause()
+
+    child = fork(pause)
+    child.says("ready")
     found = document(unixipc, child.pid)
     (row,) = (row for row in found["signals"] if row["number"] == libc.SIGVTALRM)
     assert (row["caught"], row["ignored"], row["blocked"], row["default_action"]) == (False, False, False, "Term")

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from maps import free_place
 from nobody import as_nobody, needs_root
 from sysv_room.helpers import unused_key
 from until import until_blocked
@@ -473,9 +474,7 @@ def test_memory_that_is_not_ours_is_not_replaced(memory: SharedMemory) -> None:
 
 
 def test_a_segment_is_attached_where_it_is_wanted(memory: SharedMemory) -> None:
-    free = libc.mmap(None, 8192, libc.PROT_NONE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS)
-    address = free.address
-    libc.munmap(free)
+    address = free_place()
     memory.attach(address + 5, ours.SHM_RND)
     assert memory.address == address
     memory.write(b"there")

@@ -24,7 +24,7 @@ def wait_there() -> None:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Iterator[memory.Mapping]:
-    path = tmp_path / "a file\n with a line end"
+    path = tmp_path / f"a file\n with a line end of {os.getpid()}"
     path.write_bytes(bytes(3 * libc.PAGE_SIZE))
     with memory.Mapping.of(path, access="write") as mapping:
         yield mapping
@@ -34,7 +34,7 @@ def test_a_file_that_two_have_mapped_is_listed_with_its_addresses(shared: memory
     child = fork(wait_there)
     child.says("ready")
     (found,) = (file for file in inventory.shared_mappings([os.getpid(), child.pid]) if "a file" in file.path)
-    assert found.path.endswith("/a file\n with a line end")
+    assert found.path.endswith(f"/a file\n with a line end of {os.getpid()}")
     assert found.is_shared
     assert not found.is_code
     assert found.holders.complete
@@ -102,7 +102,7 @@ def test_segments_of_two_namespaces_with_one_number_are_not_taken_for_shared(for
 def test_all_processes_are_looked_at_unless_some_are_given(shared: memory.Mapping, fork: Fork) -> None:
     child = fork(wait_there)
     child.says("ready")
-    (found,) = (file for file in inventory.shared_mappings() if "a file" in file.path)
+    (found,) = (file for file in inventory.shared_mappings() if f"a line end of {os.getpid()}" in file.path)
     assert set(found.holders.pids) == {os.getpid(), child.pid}
     assert not [file for file in inventory.shared_mappings([os.getpid()]) if "a file" in file.path]
     child.kill(signal.SIGKILL)

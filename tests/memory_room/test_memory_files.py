@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from maps import is_shared
+from maps import is_shared, leave_room
 from memory_room.helpers import PAGE, get, put
 from nobody import become_nobody
 
@@ -341,7 +341,7 @@ def test_memory_that_cannot_be_mapped_leaves_the_file_as_it_was(file: MemoryFile
     def child() -> None:
         fd = os.memfd_create("sparse")
         os.ftruncate(fd, 2**33)
-        resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+        leave_room(2**32)
         with MemoryFile.from_fd(fd) as sparse:
             with pytest.raises(OSError, match="RLIMIT_AS"):
                 sparse.map(access="write")

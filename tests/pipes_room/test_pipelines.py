@@ -141,6 +141,7 @@ def test_a_command_that_does_not_exist_is_named_and_the_others_are_ended() -> No
 
 def test_a_timeout_of_wait_names_what_still_runs_and_kills_nothing() -> None:
     with pipes.pipeline("true", "sleep 1000", stdin=DEVNULL) as line:
+        os.waitid(os.P_PID, line.pids[0], os.WEXITED | os.WNOWAIT)
         with pytest.raises(TimeoutError, match=r"these still run: 'sleep' \(\d+\)$"):
             line.wait(SHORT)
         line.kill(libc.SIGTERM)
@@ -243,9 +244,9 @@ def test_what_a_handler_raises_ends_everything(fork: Fork) -> None:
             raise ZeroDivisionError("of the handler")
 
         libc.sigaction(libc.SIGALRM, libc.Sigaction(fails))
-        libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(it_interval=0, it_value=SHORT))
+        strikes = shell("read line; kill -ALRM $PPID; exec sleep 1000")  # once it has its input, for which all must run
         with pytest.raises(ZeroDivisionError, match="of the handler"):
-            pipes.run("sleep 1000", "cat", timeout=DEADLINE)
+            pipes.run(strikes, "cat", input=b"\n", timeout=DEADLINE)
         assert children() == before
 
     fork(child).result()

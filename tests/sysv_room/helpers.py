@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unixipc import sysv
+    from unixipc.testing import Gate
 
 T = TypeVar("T")
 
@@ -51,13 +52,18 @@ def messages(queue: sysv.MessageQueue) -> list[tuple[int, bytes]]:
     return found
 
 
-def interrupting(function: Callable[[], T]) -> tuple[T, int]:
-    """Call a function while signals keep arriving, and return its result and how many handlers ran."""
+def interrupting(function: Callable[[], T], handled: Gate | None = None) -> tuple[T, int]:
+    """Call a function while signals keep arriving, and return its result and how many handlers ran.
+
+    Each opens the gate `handled`.
+    """
     count = 0
 
     def handler(signum: int) -> None:
         nonlocal count
         count += 1
+        if handled is not None:
+            handled.open()
 
     libc.sigaction(libc.SIGALRM, libc.Sigaction(handler))
     libc.setitimer(libc.ITIMER_REAL, libc.Itimerspec(0.001, 0.001))

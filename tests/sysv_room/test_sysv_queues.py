@@ -371,15 +371,18 @@ def test_an_impossible_timeout_is_refused(queue: MessageQueue, timeout: float) -
 def test_a_wait_goes_on_after_signals(
     queue: MessageQueue, fork: Fork, gate: Callable[[], Gate], timeout: float | None
 ) -> None:
-    ready = gate()
+    ready, handled = gate(), gate()
 
     def receive() -> tuple[tuple[int, bytes], int]:
         ready.open()
-        return interrupting(lambda: queue.receive(timeout=timeout))
+        return interrupting(lambda: queue.receive(timeout=timeout), handled)
 
     child = fork(receive)
     ready.wait()
-    time.sleep(0.05)  # so that signals come; not to wait for the child
+    handled.wait()
+    until_blocked(child)
+    for _ in range(10):
+        handled.wait()
     queue.send(b"after signals")
     message, handlers = child.result()
     assert message == (1, b"after signals")

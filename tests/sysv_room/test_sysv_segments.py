@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from maps import leave_room
 from nobody import NOBODY, as_nobody, needs_root
 from sysv_room.helpers import kept, unused_key
 
@@ -155,7 +155,7 @@ def test_pickling_attaches_the_segment_by_its_id(memory: SharedMemory) -> None:
 
 def test_memory_that_cannot_be_attached_is_not_left_behind(fork: Fork) -> None:
     def create() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+        leave_room(2**31)
         with pytest.raises(OSError, match="shmat"):
             SharedMemory.create(2**32, flags=libc.SHM_NORESERVE)
 

@@ -164,9 +164,15 @@ def test_pickling_keeps_the_id(semaphore: Semaphore, semaphores: SemaphoreSet) -
 # -- the race of making a set and giving it its values --
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for whoever makes a set as long as he may stand still."""
+    monkeypatch.setattr("unixipc.sysv.semaphores._PATIENCE", DEADLINE)
+
+
 @pytest.mark.slow
 def test_many_processes_make_one_set_with_its_values_once(
-    fork: Fork, gate: Callable[[], Gate], keep: Callable[[Any], Any]
+    fork: Fork, gate: Callable[[], Gate], keep: Callable[[Any], Any], patience: None
 ) -> None:
     for _ in range(20):
         key = unused_key()
@@ -188,7 +194,7 @@ def test_many_processes_make_one_set_with_its_values_once(
         assert all(values[2] == 4 for values in seen)
 
 
-def test_an_opener_waits_until_the_set_has_its_values(fork: Fork, gate: Callable[[], Gate]) -> None:
+def test_an_opener_waits_until_the_set_has_its_values(fork: Fork, gate: Callable[[], Gate], patience: None) -> None:
     key = unused_key()
     semid = libc.semget(key, 1, libc.IPC_CREAT | libc.IPC_EXCL | 0o600)
     ready = gate()
@@ -343,15 +349,18 @@ def test_waiting_for_zero_ends_in_time(semaphore: Semaphore) -> None:
 def test_a_wait_goes_on_after_signals(
     semaphore: Semaphore, fork: Fork, gate: Callable[[], Gate], timeout: float | None
 ) -> None:
-    ready = gate()
+    ready, handled = gate(), gate()
 
     def wait() -> int:
         ready.open()
-        return interrupting(lambda: semaphore.acquire(3, timeout=timeout))[1]
+        return interrupting(lambda: semaphore.acquire(3, timeout=timeout), handled)[1]
 
     child = fork(wait)
     ready.wait()
-    time.sleep(0.05)  # so that signals come; not to wait for the child
+    handled.wait()
+    until_blocked(child)
+    for _ in range(10):
+        handled.wait()
     semaphore.release()
     assert child.result() > 0
 

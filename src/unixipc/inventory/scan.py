@@ -118,6 +118,8 @@ def look_at(processes: Iterable[int], *, files: Container[Place] | None, waits: 
                     _see_descriptors(process, folder, files)
                 process.mappings = _mappings(folder)
             except PermissionError:
+                if not lives(pid):
+                    continue
                 process.seen = False
             if waits:
                 try:
