@@ -106,7 +106,12 @@ def forked(row: Row, side: Side, stint: Stint) -> Taken:
 
     Threads of this process, of numpy for example, are allowed: no child touches what is theirs.
     """
-    with _named(row), signals.blocked(STOPPING) as before, workshop() as shop:
+    with _named(row), signals.blocked(STOPPING) as before:
+        return _forked(row, side, stint, before)  # whose objects are gone while no handler can raise
+
+
+def _forked(row: Row, side: Side, stint: Stint, before: libc.SignalSet) -> Taken:
+    with workshop() as shop:
         there = side.open(shop, row.size)
         if row.kind is Kind.CALL:
             with processes.fork(_alone, there, row, side, stint, allow_threads=True) as child:

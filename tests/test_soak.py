@@ -18,12 +18,16 @@ from bench import soak
 from unixipc import libc
 
 kept, numbers = [], itertools.count()
+
+def a_child(chance):  # and wait for its end: as long as it lives, it shares our pages
+    os.waitid(os.P_PID, os.fork() or os._exit(0), os.WEXITED | os.WNOWAIT)
+
 soak.KINDS[:] = [
     soak.Kind("no leak", lambda chance: bytes(4096)),
     soak.Kind("a descriptor", lambda chance: os.dup(0)),
     soak.Kind("a queue", lambda chance: libc.msgget(libc.IPC_PRIVATE, 0o600)),
     soak.Kind("a timer", lambda chance: libc.timer_create(libc.CLOCK_MONOTONIC)),
-    soak.Kind("a child", lambda chance: os.fork() or os._exit(0), share=10),
+    soak.Kind("a child", a_child, share=10),
     soak.Kind("a page", lambda chance: kept.append(libc.mmap(None, 4096, 3, libc.MAP_SHARED | libc.MAP_ANONYMOUS))),
     soak.Kind("an object", lambda chance: kept.append([chance])),
     soak.Kind("a block", lambda chance: ctypes.CDLL(None).malloc(4000)),

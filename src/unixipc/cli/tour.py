@@ -14,7 +14,7 @@ from unixipc.cli.interruption import Interrupted, Interruption
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 # What a kernel without the call, a missing privilege, a limit or a lesser file system say. EAGAIN and ENOENT are not
 # here: they have other meanings too, so a mechanism for which they mean a limit raises UnavailableError itself.
