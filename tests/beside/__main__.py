@@ -58,7 +58,7 @@ def passes(suite: unittest.TestSuite, times: int = 3) -> bool:
     failed = {getattr(test, "test_case", test) for test, _ in result.failures + result.errors}
     if result.wasSuccessful() or getattr(result, "lost", True) or times == 1:
         return result.wasSuccessful()
-    if not failed or not all(isinstance(test, unittest.TestCase) for test in failed):
+    if result.unexpectedSuccesses or not failed or not all(isinstance(test, unittest.TestCase) for test in failed):
         return False
     return all(passes(unittest.TestSuite([type(test)(test._testMethodName)]), times - 1) for test in failed)
 

@@ -1259,6 +1259,12 @@ def test_what_another_thread_gets_beyond_all_room_is_counted(fork: Fork) -> None
     assert calls + lost == 3000
 
 
+def _pending(status: Path) -> libc.SignalSet:
+    """Tell what waits for one thread alone."""
+    (bits,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigPnd:"))
+    return libc.SignalSet(number for number in range(1, 65) if int(bits, 16) >> number - 1 & 1)
+
+
 def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: Fork) -> None:
     def child() -> tuple[int, bool]:
         count, calls, depth, deepest = 2000, 0, 0, 0
@@ -1271,7 +1277,7 @@ def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: For
             deepest = max(deepest, depth)
             if calls < count:
                 send()
-                for _ in range(20):  # time for it to come
+                while RT in pending():  # the thread has not taken it
                     os.sched_yield()
             depth -= 1
 
@@ -1281,6 +1287,7 @@ def test_a_flood_on_another_thread_is_delivered_without_deep_recursion(fork: For
         libc.sigprocmask(libc.SIG_BLOCK, {RT})
         assert thread.native_id is not None
         send = partial(libc.tgkill, os.getpid(), thread.native_id, RT)
+        pending = partial(_pending, Path(f"/proc/self/task/{thread.native_id}/status"))
         send()
         until(lambda: calls == count)
         stop.set()

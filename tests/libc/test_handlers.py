@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import install
-from until import sleeps, until, until_blocked, until_gone
+from until import until, until_blocked, until_gone
 
 from unixipc import libc
 from unixipc._native import lib
@@ -514,7 +515,8 @@ def test_sa_restart_decides_whether_a_read_goes_on(
         until_blocked(child)
         libc.kill(child.pid, USR1)
         if flags:
-            until(lambda: counter.take() and sleeps(child.pid))
+            until(counter.take)
+            until_blocked(child)
             os.write(write_end, b"!")
         return child.result()
 
@@ -706,8 +708,11 @@ def test_handlers_of_all_kinds_take_each_other_s_place_and_none_sees_another_s_a
         libc.sigprocmask(libc.SIG_BLOCK, {USR1})
         install(USR1, counter)
         ready.open()
-        numbers = set()
-        for _ in range(1000):
+        until(lambda: counter.value)
+        numbers: set[int] = set()
+        rounds, deadline = 0, time.monotonic() + DEADLINE / 2
+        while rounds < 1000 or (USR1 not in numbers and time.monotonic() < deadline):
+            rounds += 1
             for handler in (counter, flag, recorder):
                 install(USR1, handler, flags=libc.SA_SIGINFO)
                 numbers.add(flag.value)
@@ -719,8 +724,9 @@ def test_handlers_of_all_kinds_take_each_other_s_place_and_none_sees_another_s_a
         return counter.value > 0, numbers
 
     def floods(pid: int) -> None:
-        while True:
-            libc.kill(pid, USR1)  # of which only one is ever queued: the queue's limit is everybody's
+        with suppress(ProcessLookupError):  # it has ended, and was waited for
+            while True:
+                libc.kill(pid, USR1)  # of which only one is ever queued: the queue's limit is everybody's
 
     changing = fork(changes)
     ready.wait()
@@ -883,9 +889,10 @@ input()
     started = subprocess.Popen(command, stdin=ends, stdout=ends, stderr=ends)
 
     def floods() -> None:
-        while True:
-            libc.kill(started.pid, USR2)
-            libc.kill(started.pid, USR1)
+        with suppress(ProcessLookupError):  # it has ended, and was waited for
+            while True:
+                libc.kill(started.pid, USR2)
+                libc.kill(started.pid, USR1)
 
     with started:
         assert started.stdout is not None

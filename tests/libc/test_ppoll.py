@@ -178,12 +178,27 @@ def test_the_handler_runs_under_the_temporary_mask_and_before_it_returns(handle:
     assert _mask() == before
 
 
-def test_without_a_mask_the_present_one_stays(handle: Callable[..., object]) -> None:
+@pytest.fixture
+def alarmed(fork: Fork, gate: Callable[[], Gate]) -> Iterator[Callable[[], None]]:
+    """Have another process send SIGALRM, once this one sleeps."""
+    go, me = gate(), os.getpid()
+
+    def send() -> None:
+        go.wait()
+        until_blocked(me)
+        libc.kill(me, libc.SIGALRM)
+
+    sending = fork(send)
+    yield go.open
+    sending.result()
+
+
+def test_without_a_mask_the_present_one_stays(handle: Callable[..., object], alarmed: Callable[[], None]) -> None:
     log: list[libc.SignalSet] = []
     handle(libc.SIGALRM, lambda _: log.append(_mask()))
     _block(HUP)
     before = _mask()
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    alarmed()
     with pytest.raises(InterruptedError):
         libc.ppoll([])
     assert (log, _mask()) == ([before | {libc.SIGALRM}], before)
@@ -404,7 +419,9 @@ def test_bsd_signal_stays_and_restarts(put_back: None, pipe: tuple[int, int]) ->
         assert libc.bsd_signal(libc.SIGALRM, before) is handler
 
 
-def test_sysv_signal_is_for_one_signal_and_interrupts(put_back: None, pipe: tuple[int, int]) -> None:
+def test_sysv_signal_is_for_one_signal_and_interrupts(
+    put_back: None, pipe: tuple[int, int], alarmed: Callable[[], None]
+) -> None:
     log: list[object] = []
 
     def handler(signum: int) -> None:
@@ -412,7 +429,7 @@ def test_sysv_signal_is_for_one_signal_and_interrupts(put_back: None, pipe: tupl
 
     before = libc.sysv_signal(libc.SIGALRM, handler)
     assert libc.sigaction(libc.SIGALRM) == libc.Sigaction(handler, (), libc.SA_RESETHAND | libc.SA_NODEFER)
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    alarmed()
     with pytest.raises(InterruptedError):
         libc.read(pipe[0], 1)
     assert log == [(libc.SIGALRM, False, libc.SIG_DFL)]

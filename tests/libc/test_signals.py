@@ -851,10 +851,10 @@ def test_a_wait_on_another_thread_leaves_the_main_thread_s_signals_alone(fork: F
 def test_alarm_sends_sigalrm_and_tells_what_was_left(block: Callable[..., object]) -> None:
     block(libc.SIGALRM)
     assert libc.alarm(1000) == 0
-    assert libc.alarm(1) in {999, 1000}
+    assert 900 <= libc.alarm(1) <= 1000
     assert _received(libc.SIGALRM).si_code == libc.SI_KERNEL
     assert libc.alarm(1000) == 0
-    assert libc.alarm(0) in {999, 1000}
+    assert 900 <= libc.alarm(0) <= 1000
 
 
 @pytest.mark.parametrize("seconds", [-1, 2**32])

@@ -8,12 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from until import until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE, Gate
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parent / "c" / "window.c"
 CALLS = ("signalled_before_read", "signalled_before_poll")
+PATIENCE = 0.01
 LONGER_THAN_PATIENCE = 0.1
 
 
@@ -86,15 +87,12 @@ def test_a_signal_of_another_thread_before_the_call_ends_it_and_is_handled(
 
     def child() -> None:
         libc.sigaction(libc.SIGUSR1, libc.Sigaction(handled.append))
-        stop = threading.Event()
-        other = threading.Thread(target=stop.wait, args=(DEADLINE,))
-        other.start()
+        window.start_sleeper()
         for round_ in range(1, 4):
-            result = window.another_thread_signalled_before_read(libc.SIGUSR1, empty_pipe[0], other.native_id)
+            result = window.sleeper_signalled_before_read(libc.SIGUSR1, empty_pipe[0])
             assert result == -errno.EINTR
             assert handled == [libc.SIGUSR1] * round_
-        stop.set()
-        other.join(DEADLINE)
+        window.stop_sleeper()
 
     fork(child).result()
 
@@ -192,6 +190,7 @@ def test_looking_again_ends_no_wait_for_signals(fork: Fork, gate: Callable[[], G
     waiting = fork(child)
     waits.wait()
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
+    until_blocked(waiting)
     libc.kill(waiting.pid, ending)
     handled = [libc.SIGUSR1] if ending == libc.SIGRTMIN else [libc.SIGUSR1, ending]
     assert waiting.result() == (expected, handled)
@@ -211,8 +210,12 @@ def test_looking_again_ends_no_read(
     waits = gate()
 
     def child() -> object:
-        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: None))
-        libc.raise_(libc.SIGUSR1)
+        handled: list[float] = []
+        libc.sigaction(libc.SIGUSR1, libc.Sigaction(lambda _: handled.append(time.monotonic())))
+        raised = -1.0
+        while not handled or handled[-1] - raised > PATIENCE:  # else the look finds it, and pokes
+            raised = time.monotonic()
+            libc.raise_(libc.SIGUSR1)
         waits.open()
         return READS[read](empty_pipe[0])
 
@@ -240,6 +243,7 @@ def test_a_poke_before_it_does_not_make_a_signal_restart_the_call(
     reading = fork(child)
     reads.wait()
     time.sleep(LONGER_THAN_PATIENCE)  # not for the child: for the look to come
+    until_blocked(reading)
     libc.kill(reading.pid, libc.SIGUSR1)
     assert reading.result() == [libc.SIGUSR1] * 2
 

@@ -22,29 +22,35 @@ int signalled_before_poll(int signum, int fd) {
     return count < 0 ? -errno : count;
 }
 
-/* Another thread gets the signal, and has handled it long before this one blocks. */
-int another_thread_signalled_before_read(int signum, int fd, int tid) {
-    struct timespec start, now;
-    char byte;
-    syscall(SYS_tgkill, getpid(), tid, signum);
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    do {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 5);
-    const ssize_t count = read(fd, &byte, 1);
-    return count < 0 ? -errno : (int)count;
-}
-
 static volatile int stop;
 static volatile int sleeper_tid;
+static volatile int interruptions;
 
+/* It lets signals in only where it sleeps, and so knows of each. */
 static void *sleep_on(void *unused) {
+    const struct timespec shortly = {.tv_nsec = 10000000};
+    sigset_t every, before;
     (void)unused;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
     sleeper_tid = (int)syscall(SYS_gettid);
     while (!stop) {
-        poll(NULL, 0, 10);
+        if (ppoll(NULL, 0, &shortly, &before) < 0) {
+            interruptions++;
+        }
     }
     return NULL;
+}
+
+/* The sleeper gets the signal, and has handled it before this thread blocks. */
+int sleeper_signalled_before_read(int signum, int fd) {
+    const int before = interruptions;
+    char byte;
+    syscall(SYS_tgkill, getpid(), sleeper_tid, signum);
+    while (interruptions == before) {
+    }
+    const ssize_t count = read(fd, &byte, 1);
+    return count < 0 ? -errno : (int)count;
 }
 
 static pthread_t sleeper;
