@@ -29,9 +29,14 @@ def until(condition: Callable[[], object], what: str = "it has not come to that"
         os.sched_yield()
 
 
+def state(pid: int) -> str:
+    """Give the letter of proc_pid_stat(5) for what a process or thread does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def sleeps(pid: int) -> bool:
     """Whether the kernel has put the process or thread to sleep, as it does in a blocking call."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return state(pid) == "S"
 
 
 def until_blocked(child: HasPid | int) -> None:

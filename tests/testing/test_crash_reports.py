@@ -10,26 +10,51 @@ import pickle
 import resource
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from until import state, until
 
 from unixipc import libc, testing
+from unixipc._check import Deadline
 from unixipc.testing import DEADLINE
 from unixipc.testing.recorder import RECORDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-SHORT = 1.5  # seconds in which a child on a busy machine comes to what it is to hang in
+SHORT = 0.1
 USR1, USR2, SEGV, BUS, FPE, ABRT = libc.SIGUSR1, libc.SIGUSR2, libc.SIGSEGV, libc.SIGBUS, libc.SIGFPE, libc.SIGABRT
 
 
-def crash_of(function: Callable[[], object], *, deadline: float = DEADLINE) -> testing.CrashReport:
-    with (
-        testing.fork(function, deadline=deadline) as child,
-        pytest.raises((testing.CrashError, testing.DeadlineError)) as raised,
-    ):
+@contextmanager
+def late(function: Callable[[], object], at: str = "S") -> Iterator[testing.Child[object]]:
+    """Have a child whose deadline comes soon after it has come to what it hangs in, which is a state of its process."""
+
+    def arrives() -> object:
+        testing.parent().tell("there")
+        return function()
+
+    with testing.fork(arrives) as child:
+        child.says("there")
+        until(lambda: state(child.pid) == at)
+        child._seconds, child._time = SHORT, Deadline(SHORT)
+        yield child
+
+
+def crash_of(function: Callable[[], object]) -> testing.CrashReport:
+    with testing.fork(function) as child:
+        return crash_told_by(child)
+
+
+def lateness_of(function: Callable[[], object], at: str = "S") -> testing.CrashReport:
+    with late(function, at) as child:
+        return crash_told_by(child)
+
+
+def crash_told_by(child: testing.Child[object]) -> testing.CrashReport:
+    with pytest.raises((testing.CrashError, testing.DeadlineError)) as raised:
         child.result()
     assert isinstance(raised.value, testing.CrashError | testing.DeadlineError)
     assert child.crash == raised.value.report
@@ -301,7 +326,7 @@ def deadlocks() -> None:
 
 
 def test_a_deadlock_is_ended_at_its_deadline_and_shows_where_it_was() -> None:
-    report = crash_of(deadlocks, deadline=SHORT)
+    report = lateness_of(deadlocks)
     assert report.deadline == SHORT
     assert "in deadlocks" in report.stack
     text = str(report)
@@ -311,7 +336,7 @@ def test_a_deadlock_is_ended_at_its_deadline_and_shows_where_it_was() -> None:
 
 
 def test_the_deadline_ends_each_kind_of_waiting() -> None:
-    waits: list[Callable[[testing.Child[None]], object]] = [
+    waits: list[Callable[[testing.Child[object]], object]] = [
         lambda child: child.wait(),
         lambda child: child.result(),
         lambda child: child.wait(),
@@ -319,7 +344,7 @@ def test_the_deadline_ends_each_kind_of_waiting() -> None:
         lambda child: child.hear(),
     ]
     for wait in waits:
-        with testing.fork(deadlocks, deadline=SHORT) as child:
+        with late(deadlocks) as child:
             with pytest.raises(testing.DeadlineError, match="in deadlocks"):
                 wait(child)
             with pytest.raises(testing.DeadlineError, match="in deadlocks"):
@@ -346,7 +371,7 @@ def test_a_child_that_blocks_all_signals_is_ended_and_the_missing_stack_explaine
         libc.sigprocmask(libc.SIG_SETMASK, libc.SignalSet.full())
         deadlocks()
 
-    report = crash_of(blocks, deadline=SHORT)
+    report = lateness_of(blocks)
     assert report.stack == ""
     assert "its Python stack cannot be had: it blocks SIGABRT" in str(report)
     assert all(thread.state == "S" for thread in report.threads)
@@ -356,7 +381,7 @@ def test_a_child_that_is_stopped_at_its_deadline_is_said_to_be_and_shows_its_sta
     def stops() -> None:
         os.kill(os.getpid(), libc.SIGSTOP)
 
-    report = crash_of(stops, deadline=SHORT)
+    report = lateness_of(stops, "T")
     assert "was stopped by a signal" in str(report)
     assert "in stops" in report.stack
 
@@ -366,7 +391,7 @@ def test_a_child_that_handles_sigabrt_is_killed_all_the_same() -> None:
         libc.sigaction(ABRT, libc.Sigaction(libc.SIG_IGN))
         deadlocks()
 
-    report = crash_of(handles, deadline=SHORT)
+    report = lateness_of(handles)
     assert report.signal == libc.SIGKILL
     assert "it handles or ignores SIGABRT" in str(report)
 
@@ -376,7 +401,7 @@ def test_a_deadline_leaves_no_core_file_where_crashes_do(tmp_path: object) -> No
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
         os.chdir(str(tmp_path))
-        return crash_of(deadlocks, deadline=SHORT)
+        return lateness_of(deadlocks)
 
     with testing.fork(child) as outer:
         report = outer.result()

@@ -31,7 +31,7 @@ def test_each_call_runs_in_a_child_of_its_own() -> None:
 
 
 def test_a_call_that_does_not_end_in_time_is_ended() -> None:
-    @testing.forked(deadline=2)  # in which it gets there on a busy machine, too
+    @testing.forked(deadline=5)  # in which it gets there on a busy machine, too
     def hangs() -> None:
         signal.pause()
 

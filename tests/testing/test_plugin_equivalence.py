@@ -230,6 +230,7 @@ import logging, os, sys, unittest, warnings
 import pytest
 
 pytestmark = pytest.mark.filterwarnings("default")
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # in its debug mode it tells what took long
 
 @pytest.fixture(scope="module", autouse=True)
 def expensive():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Phase: TypeAlias = Literal["setup", "call", "teardown"]
 
 _NOT_OF_THE_TEST = re.compile(r'  File ".*/(_pytest|pluggy|unixipc/testing)/')
-_GRACE = 2.0
+_GRACE = testing.DEADLINE / 10
 """Seconds that an interrupted child has to tear down what it has set up."""
 
 
