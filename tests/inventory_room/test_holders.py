@@ -305,6 +305,20 @@ def test_a_descriptor_that_is_closed_during_the_look_is_left_out(memfd: int, mon
     assert inventory.holders(thing).known == ()
 
 
+def test_a_process_that_ends_during_the_look_is_left_out(fork: Fork, monkeypatch: pytest.MonkeyPatch) -> None:
+    child, real = fork(wait_there), os.readlink
+    child.says("ready")
+
+    def ended(path: str) -> str:
+        if path == f"/proc/{child.pid}/ns/ipc":
+            child.close()
+            raise PermissionError(path)  # as the kernel says then
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", ended)
+    assert list(scan.look_at([child.pid], files=())) == []
+
+
 def test_processes_and_objects_that_go_during_the_look_are_no_error(fork: Fork) -> None:
     def come_and_go() -> None:
         testing.parent().tell("ready")

@@ -200,6 +200,23 @@ def test_threads_that_wait_for_the_same_child_all_learn_how_it_ended(gate: Calla
     assert len(set(map(id, statuses))) == 1
 
 
+@pytest.mark.parametrize("wait", [processes.Child.wait, processes.Child.wait_stopped, processes.Child.result])
+def test_who_waits_learns_how_it_ended_though_another_thread_has_just_reaped_it(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[processes.Child[int]], object]
+) -> None:
+    real = processes.Child._held
+
+    def another_was_quicker(child: processes.Child[int]) -> object:
+        libc.ppoll([(child.pidfd, select.POLLIN)], DEADLINE)
+        child._reap()
+        return real(child)
+
+    with processes.fork(int) as child:
+        monkeypatch.setattr(processes.Child, "_held", another_was_quicker)
+        assert wait(child) in (child.status, 0)
+        assert child.status is not None
+
+
 # -- streams --
 
 

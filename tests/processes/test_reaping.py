@@ -197,6 +197,32 @@ def test_a_handler_that_raises_while_orphans_are_reaped_costs_none(fork: Fork) -
     assert fork(child).result()
 
 
+def test_what_is_reaped_as_a_handler_raises_the_next_call_tells(fork: Fork) -> None:
+    real = os.wait4
+
+    def once_it_has_ended(pid: int, options: int) -> object:  # and so SIGCHLD waits for all signals to be let in again
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return real(pid, options)
+
+    def fail(_: int) -> None:
+        raise ZeroDivisionError
+
+    def child() -> bool:
+        with processes.subreaper() as orphans:
+            with processes.fork(abandon) as parent:
+                orphan = parent.result()
+            libc.kill(orphan, libc.SIGKILL)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "wait4", once_it_has_ended)
+                libc.sigaction(libc.SIGCHLD, libc.Sigaction(fail))
+                with pytest.raises(ZeroDivisionError):
+                    orphans.reap(DEADLINE)
+            libc.sigaction(libc.SIGCHLD, libc.Sigaction(libc.SIG_DFL))
+            return [status.pid for status in orphans.reap(DEADLINE)] == [orphan] and not orphans.reap()
+
+    assert fork(child).result()
+
+
 # -- die_with_parent --
 
 

@@ -213,6 +213,25 @@ def test_what_another_signal_s_handler_raises_comes_out_of_the_iteration(error: 
         assert next(received).si_signo == USR1
 
 
+def test_what_a_handler_raises_as_the_last_signal_is_taken_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.eventfd_read
+
+    def fail(*_: object) -> None:
+        raise BlockingIOError("mine")
+
+    def read(fd: int) -> int:
+        libc.raise_(USR2)
+        return real(fd)
+
+    with signals.receiver(USR1) as received, signals.handling(USR2, fail):
+        libc.raise_(USR1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "eventfd_read", read)
+            with pytest.raises(BlockingIOError, match="mine"):
+                received.receive(DEADLINE)
+        assert received.receive(DEADLINE).si_signo == USR1
+
+
 @pytest.mark.deadline(600)  # so many rounds, in each of which another process must come
 def test_ctrl_c_ends_the_wait_and_loses_nothing(fork: Fork, gate: Callable[[], Gate]) -> None:
     """The sender interrupts at any moment; every signal is received all the same."""

@@ -15,7 +15,7 @@ import pytest
 from until import until
 
 from unixipc import libc, processes, testing
-from unixipc.testing import DEADLINE
+from unixipc.testing import DEADLINE, gates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -425,6 +425,23 @@ def test_an_exception_of_a_handler_breaks_the_barrier_for_the_others() -> None:
         with testing.fork(comes) as first, testing.fork(is_interrupted) as second:
             second.result()
             first.result()
+
+
+def test_an_exception_of_a_handler_as_a_party_comes_breaks_the_barrier(monkeypatch: pytest.MonkeyPatch) -> None:
+    class InterruptingError(Exception):
+        pass
+
+    def has_come(state: gates._State, *content: Any) -> None:
+        monkeypatch.undo()
+        state.set(*content)
+        raise InterruptingError
+
+    with testing.Barrier(2) as barrier:
+        monkeypatch.setattr(gates._State, "set", has_come)
+        with pytest.raises(InterruptingError):
+            barrier.wait()
+        with pytest.raises(BrokenBarrierError, match="went away: InterruptingError"):
+            barrier.wait()
 
 
 def test_too_many_parties_wait_for_a_round_of_their_own() -> None:
