@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from until import until_blocked
+from until import until_blocked, until_thread_blocked
 
 from unixipc import _cpython, libc, pipes, posix, sysv
 from unixipc.testing import DEADLINE, Gate
@@ -456,7 +456,7 @@ def test_a_wait_survives_that_another_thread_takes_the_object_s_attributes_and_c
 
     child = fork(receive)
     ready.wait()
-    until_blocked(child)
+    until_thread_blocked(child.pid)  # and not before the other thread has let it
     go.open()
     done.wait()
     queue.remove()

@@ -45,16 +45,16 @@ def until_blocked(child: HasPid | int) -> None:
     until(lambda: sleeps(pid), f"process {pid} has not gone to sleep")
 
 
-def until_thread_blocked(thread: threading.Thread) -> None:
+def until_thread_blocked(tid: int | None) -> None:
     """Return once a thread sleeps in a call, and not for the interpreter's lock, which is a futex."""
-    assert thread.native_id is not None
-    tid, call = thread.native_id, Path(f"/proc/self/task/{thread.native_id}/syscall")
+    assert tid is not None
+    call = Path(f"/proc/{tid}/syscall")
 
     def is_blocked() -> bool:
         there = call.read_text()
         return there.split()[0] not in ("running", "-1", SYS_FUTEX) and sleeps(tid) and call.read_text() == there
 
-    until(is_blocked, f"{thread} has not gone to sleep")
+    until(is_blocked, f"thread {tid} has not gone to sleep")
 
 
 def until_gone(*threads: threading.Thread) -> None:

@@ -562,8 +562,8 @@ def test_huge_pages_that_are_not_there_are_no_crash(fork: Fork) -> None:
 
     if not HUGE.exists():
         pytest.skip("the kernel has no huge pages of 2 MB")
-    expected = "written" if int((HUGE / "free_hugepages").read_text()) else "refused"
-    assert fork(touch).result() == expected
+    most = sum(int((HUGE / name).read_text()) for name in ("nr_hugepages", "nr_overcommit_hugepages"))
+    assert fork(touch).result() in (("refused", "written") if most else ("refused",))  # others may have them
 
 
 # -- subscripts --

@@ -265,7 +265,7 @@ def test_the_main_thread_s_call_is_not_interrupted(queue: int, fork: Fork) -> No
 def test_a_child_forked_while_another_thread_waits_has_timeouts_of_its_own(queue: int) -> None:
     thread = threading.Thread(target=libc.msgrcv, args=(queue, 100), kwargs={"timeout": DEADLINE})
     thread.start()
-    until_thread_blocked(thread)
+    until_thread_blocked(thread.native_id)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
         pid = os.fork()

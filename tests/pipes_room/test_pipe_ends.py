@@ -94,7 +94,7 @@ def test_who_waits_on_an_end_that_is_closed_does_not_take_from_the_file_that_get
     with pipes.pipe() as others, pipes.pipe() as target:
         thread = threading.Thread(target=wait, args=(target.writer,))
         thread.start()
-        until_thread_blocked(thread)
+        until_thread_blocked(thread.native_id)
         others.writer.write(b"not for him")
         ends.reader.close()
         os.dup2(others.reader.fileno(), number)

@@ -702,7 +702,7 @@ def test_threads_that_wait_end_when_it_is_closed() -> None:
         with signals.receiver(USR1) as received:
             threads = [_start(target, received, ended) for target in (iterate, receive, iterate, receive)]
             for thread in threads:
-                until_thread_blocked(thread)
+                until_thread_blocked(thread.native_id)
         _join(*threads)
         assert sorted(ended) == ["end", "end", "the receiver is closed", "the receiver is closed"]
 
@@ -852,7 +852,7 @@ def test_a_closed_one_that_threads_of_the_parent_still_wait_for_leaves_no_descri
     def parent() -> int:
         with signals.receiver(USR1) as received:
             thread = _start(list, received)
-            until_thread_blocked(thread)
+            until_thread_blocked(thread.native_id)
         pid = os.fork()
         if pid == 0:
             os._exit(len(_eventfds()))
