@@ -261,9 +261,7 @@ def state_of_a_process(exchange: Exchange) -> float:
             queue(taking.pid, NEWS, number)
             found = signals.state(taking.pid)
             (thread,) = found.threads
-            waits = found.pending - libc.SignalSet(
-                STOPPING
-            )  # all that is blocked waits, also Ctrl-C where it is ignored
+            waits = found.pending - set(STOPPING)  # all is blocked here: Ctrl-C waits, too, also where it is ignored
             expect((waits, thread.pending), ({libc.SIGUSR1, NEWS}, {libc.SIGUSR2}), "what waits")
             expect((found.pending | thread.pending) - thread.blocked, set(), "what of it is not blocked")
             queue(taking.pid, READY)
