@@ -14,7 +14,6 @@ from unixipc.testing import DEADLINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from unixipc import processes
     from unixipc.testing.plugin import Fork
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -40,10 +39,6 @@ def queues(request: pytest.FixtureRequest) -> Iterator[tuple[Queue, Queue]]:
             queue.remove()
         else:
             queue.unlink()
-
-
-def until_asleep(child: processes.Child[Any]) -> None:
-    until_blocked(child)
 
 
 def text_of(received: tuple[Any, ...]) -> bytes:
@@ -82,7 +77,7 @@ def test_a_conversation_goes_on_as_it_would_without(queues: tuple[Queue, Queue],
 def test_who_finds_nothing_sleeps_until_something_comes(queues: tuple[Queue, Queue], fork: Fork) -> None:
     for number in range(3):
         child = fork(lambda number=number: receives(queues[0])[number]())  # type: ignore[misc]
-        until_asleep(child)
+        until_blocked(child)
         queues[0].send(b"late")
         assert child.result() == b"late"
 
@@ -103,9 +98,9 @@ def test_a_handler_runs_and_the_wait_goes_on(queues: tuple[Queue, Queue], fork: 
             return log, text_of(queues[0].receive())
 
     child = fork(waits)
-    until_asleep(child)
+    until_blocked(child)
     child.kill(libc.SIGUSR1)
-    until_asleep(child)
+    until_blocked(child)
     queues[0].send(b"after")
     assert child.result() == ([libc.SIGUSR1], b"after")
 
@@ -125,7 +120,7 @@ def test_the_end_of_a_queue_ends_a_wait(fork: Fork) -> None:
     queue = sysv.MessageQueue.create()
     queue.polls = 10
     child = fork(queue.receive)
-    until_asleep(child)
+    until_blocked(child)
     queue.remove()
     with pytest.raises(OSError, match="Identifier removed"):
         child.result()
@@ -158,6 +153,6 @@ def test_ctrl_c_ends_the_wait(queues: tuple[Queue, Queue], fork: Fork, number: i
         return False
 
     child = fork(waits)
-    until_asleep(child)
+    until_blocked(child)
     child.kill(libc.SIGINT)
     assert child.result()

@@ -57,6 +57,12 @@ def until_thread_blocked(tid: int | None) -> None:
     until(is_blocked, f"thread {tid} has not gone to sleep")
 
 
+def until_waiting_at(thread: threading.Thread, address: str) -> None:
+    """Return once a thread sleeps in a call that was given this address, of a futex for one."""
+    call = Path(f"/proc/self/task/{thread.native_id}/syscall")
+    until(lambda: address in call.read_text().split(), "the thread has not waited")
+
+
 def until_gone(*threads: threading.Thread) -> None:
     """Return once the kernel has let go of threads, too: joining is not enough."""
     for thread in threads:

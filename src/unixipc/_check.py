@@ -21,7 +21,7 @@ Advice: TypeAlias = Mapping[int, str]
 NO_ADVICE: Advice = MappingProxyType({})
 
 _INTERRUPTED = -lib.ERESTART
-_TURNS = 50
+_ENDING, _TURNS = 0.1, 50
 _FOR_EVER = 1e9  # seconds: the kernel would take no more than some hundred times as many
 
 
@@ -86,9 +86,9 @@ def timespec(seconds: float) -> tuple[int, int]:
     return (whole + 1, 0) if nanoseconds == 1_000_000_000 else (whole, nanoseconds)
 
 
-def moments(seconds: float) -> Iterator[None]:
-    """Give way to the others for so many seconds, and so often that each of them has come, however busy it is."""
-    end = time.monotonic() + seconds
+def moments() -> Iterator[None]:
+    """Give way to a joined thread that is not gone from the kernel yet: for 0.1 seconds, and until all have had turns."""
+    end = time.monotonic() + _ENDING
     for turn in itertools.count():
         if turn >= _TURNS and time.monotonic() > end:
             return

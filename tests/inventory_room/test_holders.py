@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from until import until
+from until import state, until
 
 from unixipc import inventory, libc, testing
 from unixipc.inventory import scan
@@ -285,7 +285,7 @@ def test_a_process_whose_first_thread_has_ended_is_still_found(memfd: int) -> No
     with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, pass_fds=[memfd]) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        until(lambda: ") Z" in Path(f"/proc/{process.pid}/stat").read_text())
+        until(lambda: state(process.pid) == "Z")
         assert held(file_of(memfd), process.pid).descriptors == (inventory.Descriptor(memfd, "rw"),)
         process.kill()
 

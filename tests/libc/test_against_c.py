@@ -23,7 +23,7 @@ import pytest
 from conftest import install
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from until import until, until_blocked
+from until import state, until, until_blocked
 
 from unixipc import libc
 from unixipc.testing import DEADLINE
@@ -596,10 +596,6 @@ def _interrupted(say: Say, name: str, source: str, progress: str, *flags: str) -
         say("error", error.errno or 0)
 
 
-def _is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def _take(progress: int) -> None:
     assert select.select([progress], [], [], DEADLINE)[0], f"no progress within {DEADLINE} seconds"
     os.read(progress, 1)
@@ -611,7 +607,7 @@ def _interrupt(pid: int, progress: int, signals: int) -> None:
     until_blocked(pid)
     if signals > 1:
         libc.kill(pid, libc.SIGSTOP)
-        until(lambda: _is_stopped(pid))
+        until(lambda: state(pid) == "T")
     for i in reversed(range(signals)):
         libc.sigqueue(pid, libc.SIGRTMIN + i)
     libc.kill(pid, libc.SIGCONT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from maps import is_shared
 from nobody import become_nobody
-from until import until_blocked
+from until import until_blocked, until_waiting_at
 
 from unixipc import _cpython, libc
 from unixipc.testing import DEADLINE, Gate
@@ -90,17 +90,9 @@ def block(sem: libc.Sem, call: str) -> None:
 def waiting(sem: libc.Sem) -> Iterator[None]:
     """Have a thread wait for the semaphore, which must be posted within the block."""
 
-    def wait() -> None:
-        tids.append(threading.get_native_id())
-        libc.sem_wait(sem)
-
-    tids: list[int] = []
-    thread = threading.Thread(target=wait, daemon=True)
+    thread = threading.Thread(target=libc.sem_wait, args=(sem,), daemon=True)
     thread.start()
-    deadline = time.monotonic() + DEADLINE
-    while not tids or hex(sem.address) not in Path(f"/proc/self/task/{tids[0]}/syscall").read_text().split():
-        assert time.monotonic() < deadline, "the thread never waited"
-        time.sleep(0)
+    until_waiting_at(thread, hex(sem.address))
     yield
     thread.join(DEADLINE)
     assert not thread.is_alive()

@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from nobody import become_nobody
-from until import until_blocked
+from until import until_blocked, until_waiting_at
 
 from unixipc import libc, posix
 from unixipc.testing import DEADLINE, Gate
@@ -242,11 +242,7 @@ def test_a_semaphore_outlives_the_mapping_that_it_is_in(unnamed: posix.UnnamedSe
 def test_who_destroys_a_semaphore_must_not_let_a_thread_wait(unnamed: posix.UnnamedSemaphore) -> None:
     waiting = threading.Thread(target=unnamed.acquire, daemon=True)
     waiting.start()
-    deadline = time.monotonic() + DEADLINE
-    address = repr(unnamed).split()[-1].rstrip(">")
-    while address not in Path(f"/proc/self/task/{waiting.native_id}/syscall").read_text().split():
-        assert time.monotonic() < deadline
-        time.sleep(0)
+    until_waiting_at(waiting, repr(unnamed).split()[-1].rstrip(">"))
     with pytest.raises(OSError, match="a thread of this process waits") as caught:
         unnamed.destroy()
     assert caught.value.errno == errno.EBUSY

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from until import state
 
 from unixipc import libc, processes
 from unixipc.testing import DEADLINE, Gate
@@ -552,10 +553,10 @@ def test_stop_returns_when_the_child_is_stopped_and_resume_when_it_goes_on(fork:
         for _ in range(2):
             status = child.stop()
             assert (status.stopped, status.stop_signal, str(status)) == (True, libc.SIGSTOP, "was stopped by SIGSTOP")
-            assert Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+            assert state(child.pid) == "T"
         assert child.status is None
         child.resume()
-        assert Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        assert state(child.pid) != "T"
 
 
 def test_a_child_that_stops_itself_is_waited_for(fork: Fork) -> None:

@@ -31,7 +31,6 @@ _Made = TypeVar("_Made", bound=_Closable)
 
 _TASKS = "/proc/self/task"
 _ALONE = 3  # links: "..", ".", and a directory for each thread
-_ENDING = 0.1
 _FLUSH_FAILED = 120  # as the interpreter's own
 _ADVICE = {
     errno.EAGAIN: "no more processes: see RLIMIT_NPROC in getrlimit(2), and pids.max of the cgroup",
@@ -219,7 +218,7 @@ def other_threads() -> str:
 def _tasks() -> list[str]:
     """List the threads; one that has been joined may take a moment to be gone from the kernel, too."""
     tasks: list[str] = []
-    for _ in moments(_ENDING):
+    for _ in moments():
         tasks = os.listdir(_TASKS)  # noqa: PTH208 - their names
         if len(tasks) == 1 or threading.active_count() > 1:
             break

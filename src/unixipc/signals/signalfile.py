@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _RECORD = libc.SIGNALFD_SIGINFO_SIZE
 _AT_ONCE = 512
-_ENDING = 0.1  # a thread that was joined may take a moment to be gone
 
 
 class SignalFile(Holding):
@@ -116,7 +115,7 @@ def _blocked_everywhere(signals: Signals) -> libc.SignalSet:
     if never := chosen & {libc.SIGKILL, libc.SIGSTOP}:
         raise ValueError(f"nothing can receive {never!r}: the kernel lets nobody block them")
     takers: dict[int, libc.SignalSet] = {}
-    for _ in moments(_ENDING):
+    for _ in moments():
         takers = _takers(chosen)
         if not takers:
             return chosen

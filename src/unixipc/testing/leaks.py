@@ -17,7 +17,6 @@ from unixipc.testing.looks import LOOKS, LeakKind, UnseenError, descriptors_by_n
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_ENDING = 0.1  # seconds in which a thread that was joined is gone from the kernel, too
 _IN_FULL = 20
 _NONE_FREE = "no descriptor is free to look at it with"
 
@@ -91,7 +90,7 @@ class Snapshot:
             return ()
         gc.collect()
         changes: list[_Change] = []
-        for _ in moments(_ENDING):
+        for _ in moments():
             changes = self._changes(Snapshot.take(others))
             if {change[0] for change in changes} != {LeakKind.THREAD}:
                 break
