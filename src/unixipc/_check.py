@@ -87,7 +87,7 @@ def timespec(seconds: float) -> tuple[int, int]:
 
 
 def moments() -> Iterator[None]:
-    """Give way to a joined thread that is not gone from the kernel yet: for 0.1 seconds, and until all have had turns."""
+    """Give way to a joined thread that is not gone from the kernel yet: for 0.1 s, and until all have had turns."""
     end = time.monotonic() + _ENDING
     for turn in itertools.count():
         if turn >= _TURNS and time.monotonic() > end:
